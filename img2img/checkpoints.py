@@ -1,0 +1,131 @@
+"""Weights by name: the index of shipped ones, and weight files that say of themselves what they are. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEADER_KEY = "img2img"  # of a safetensors file's metadata; its value is JSON
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file of weights.
+
+    Args:
+        tensors: by parameter name, as stored (fp16); may hold several networks under prefixes.
+        header: `task`, `name`, `config` (arguments that build the model), `range`, `data`, `recipe`, `commit`, `score`.
+    """
+
+    tensors: dict[str, Tensor]
+    header: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The float32 tensors of one network, its prefix (and a dot) taken off."""
+        start = prefix + "."
+        return {k.removeprefix(start): v.float() for k, v in self.tensors.items() if k.startswith(start)}
+
+
+@cache
+def index() -> dict[str, dict[str, Any]]:
+    """weights/index.toml: for each name its task, file, sha256 and what is measured of it."""
+    return tomllib.loads(_folder().joinpath("index.toml").read_text(encoding="utf-8"))
+
+
+def _folder() -> Path:
+    return Path(str(files("img2img.weights")))
+
+
+def names(task: str | None = None) -> list[str]:
+    """Names of the shipped weights, those of one task or all, the default of each task first."""
+    return [name for name, entry in index().items() if task in (None, entry["task"])]
+
+
+def weights_file(name: str) -> Path:
+    """Where the shipped weights of that name lie.
+
+    Raises:
+        WeightsError: no such name.
+    """
+    if name not in index():
+        raise WeightsError(f"no weights called {name!r}; there are: {', '.join(index())}")
+    return _folder() / index()[name]["file"]
+
+
+def verify(name: str) -> Path:
+    """The file of shipped weights, after comparing its sha256 with the index.
+
+    Raises:
+        WeightsError: it is missing or differs.
+    """
+    path = weights_file(name)
+    if not path.is_file():
+        raise WeightsError(f"weights {name}: the file {path} is missing; reinstall img2img-suite")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != index()[name]["sha256"]:
+        raise WeightsError(f"weights {name}: the file {path} is damaged or changed (its sha256 is not the index's)")
+    return path
+
+
+def load_checkpoint(name_or_file: str | Path) -> Checkpoint:
+    """Shipped weights by name (checked against the index), or any weight file of the suite by path.
+
+    Raises:
+        WeightsError: unknown name, missing, damaged or foreign file.
+    """
+    path = verify(str(name_or_file)) if str(name_or_file) in index() else Path(name_or_file)
+    if not path.is_file():
+        raise WeightsError(f"no weights called {str(name_or_file)!r}: neither a file nor one of {', '.join(index())}")
+    header = read_header(path)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return Checkpoint(load_file(path), header)
+    except SafetensorError as error:
+        raise WeightsError(f"weight file {path} is damaged: {error}") from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a weight file says of itself, without reading its tensors.
+
+    Raises:
+        WeightsError: no weight file of this suite, or a damaged one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        return json.loads(metadata[HEADER_KEY])
+    except OSError as error:
+        raise WeightsError(f"weight file {path} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"weight file {path} is damaged or no safetensors file: {error}") from error
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"weight file {path} was not made by img2img: it does not say what model it holds") from error
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write weights in fp16 with their header, whole or not at all."""
+    import torch
+    from safetensors.torch import save_file
+
+    stored = {
+        k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        for k, v in tensors.items()
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(stored, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    temporary.replace(path)

@@ -1,0 +1,230 @@
+"""The smallest parts of an encoder-decoder: convolutions, normalisations, activations, blocks, resampling."""
+
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .gdn import GDN
+
+Block = Literal["plain", "residual"]
+Norm = Literal["none", "batch", "instance", "gdn"]
+Activation = Literal["none", "relu", "leaky_relu"]
+Down = Literal["conv", "max", "average", "unshuffle"]
+Up = Literal["transposed", "unpool", "nearest", "bilinear", "shuffle"]
+Skip = Literal["none", "add", "concat"]
+PaddingMode = Literal["zeros", "replicate", "circular", "valid"]
+
+
+def check_choice(name: str, value: str, choices: object) -> None:
+    """Raise ValueError naming the option, the value and what is allowed."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {value!r}")
+
+
+def conv(
+    c_in: int, c_out: int, kernel: int = 3, stride: int = 1, bias: bool = True, padding_mode: PaddingMode = "zeros"
+) -> nn.Conv2d:
+    """Convolution that keeps the size (divided by stride), or, with `valid` padding, loses kernel - 1 pixels."""
+    if stride == 1 and kernel % 2 == 0:
+        raise ValueError(f"a convolution that keeps the size needs an odd kernel, not {kernel}")
+    valid = padding_mode == "valid"
+    # kernel - stride pixels in all: with an even kernel at stride 2 (4x4: pix2pix) that is one each side.
+    padding = 0 if valid else (kernel - stride + 1) // 2
+    mode = "zeros" if valid else padding_mode
+    return nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=bias, padding_mode=mode)
+
+
+def norm_layer(norm: Norm, channels: int, inverse: bool = False) -> list[nn.Module]:
+    """The layer for a norm's name, as a list to splice into a Sequential; `inverse` turns GDN into IGDN."""
+    check_choice("norm", norm, Norm)
+    if norm == "batch":
+        return [nn.BatchNorm2d(channels)]
+    if norm == "instance":
+        return [nn.InstanceNorm2d(channels, affine=True)]
+    if norm == "gdn":
+        return [GDN(channels, inverse)]
+    return []
+
+
+def activation_layer(activation: Activation) -> list[nn.Module]:
+    """The layer for an activation's name, as a list to splice into a Sequential."""
+    check_choice("activation", activation, Activation)
+    if activation == "relu":
+        return [nn.ReLU(inplace=True)]
+    if activation == "leaky_relu":
+        return [nn.LeakyReLU(0.2, inplace=True)]
+    return []
+
+
+class PlainBlock(nn.Sequential):
+    """Convolution, normalisation, activation: half of a U-Net stage (Ronneberger 2015)."""
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        norm: Norm = "none",
+        activation: Activation = "relu",
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        inverse: bool = False,
+    ) -> None:
+        super().__init__(
+            conv(c_in, c_out, bias=bias, padding_mode=padding_mode),
+            *norm_layer(norm, c_out, inverse),
+            *activation_layer(activation),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(act(conv(x))), each convolution followed by the norm if there is one; no activation after the sum (EDSR).
+
+    References: He et al. 2016, arXiv:1512.03385; Lim et al. 2017, arXiv:1707.02921 (EDSR).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        norm: Norm = "none",
+        activation: Activation = "relu",
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        inverse: bool = False,
+    ) -> None:
+        super().__init__()
+        if padding_mode == "valid":
+            raise ValueError("a residual block needs padding: its output must be as large as its input")
+        last = conv(channels, channels, bias=bias, padding_mode=padding_mode)
+        if norm == "none":
+            # Near the identity at first: without a norm a deep stack of full-strength branches starts unstable.
+            last.weight.data.mul_(0.1)
+        self.branch = nn.Sequential(
+            conv(channels, channels, bias=bias, padding_mode=padding_mode),
+            *norm_layer(norm, channels, inverse),
+            *activation_layer(activation),
+            last,
+            *norm_layer(norm, channels, inverse),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class Downsample(nn.Module):
+    """Halve (divide by `factor`) the size. Max-pooling also returns its indices, for max-unpooling later.
+
+    Shape:
+        x: (B, c_in, H, W), H and W multiples of factor (with `valid` padding: any).
+        returns: (B, self.channels, H / factor, W / factor), and the indices or None.
+    """
+
+    def __init__(
+        self,
+        kind: Down,
+        c_in: int,
+        c_out: int,
+        factor: int = 2,
+        kernel: int = 2,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+    ) -> None:
+        super().__init__()
+        check_choice("down", kind, Down)
+        self.kind, self.factor = kind, factor
+        self.channels = c_in if kind in ("max", "average") else c_out  # pooling leaves the channels to the next stage
+        if kind == "conv":
+            self.conv = conv(c_in, c_out, kernel, factor, bias, padding_mode)
+        elif kind == "unshuffle":
+            self.conv = conv(c_in * factor**2, c_out, kernel, 1, bias, padding_mode)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.kind == "max":
+            return F.max_pool2d(x, self.factor, return_indices=True)
+        if self.kind == "average":
+            return F.avg_pool2d(x, self.factor), None
+        if self.kind == "unshuffle":
+            x = F.pixel_unshuffle(x, self.factor)
+        return self.conv(x), None
+
+
+class Upsample(nn.Module):
+    """Double (multiply by `factor`) the size and map c_in to c_out channels.
+
+    Shape:
+        x: (B, c_in, H, W); indices: those of the max-pooling to undo, (B, c_out, H, W), for `unpool` only.
+        returns: (B, c_out, H * factor, W * factor).
+
+    References: Zeiler & Fergus 2014, arXiv:1311.2901 (unpooling with switches); Odena et al. 2016 (resize +
+        convolution against checkerboards); Aitken et al. 2017, arXiv:1707.02937 (ICNR).
+    """
+
+    def __init__(
+        self,
+        kind: Up,
+        c_in: int,
+        c_out: int,
+        factor: int = 2,
+        kernel: int = 2,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+    ) -> None:
+        super().__init__()
+        check_choice("up", kind, Up)
+        self.kind, self.factor = kind, factor
+        if kind == "transposed":
+            if padding_mode == "circular":
+                raise ValueError("a transposed convolution cannot wrap around: use up='nearest', 'bilinear' or 'shuffle'")
+            # (H - 1) * factor - 2 * padding + kernel + output_padding = H * factor
+            padding = (kernel - factor + 1) // 2
+            self.conv: nn.Module = nn.ConvTranspose2d(
+                c_in, c_out, kernel, factor, padding, output_padding=2 * padding - (kernel - factor), bias=bias
+            )
+        elif kind == "shuffle":
+            shuffled = conv(c_in, c_out * factor**2, kernel, 1, bias, padding_mode)
+            # ICNR: the factor^2 sub-pixels start alike, so that the first output has no checkerboard.
+            shuffled.weight.data = shuffled.weight.data[:: factor**2].repeat_interleave(factor**2, 0)
+            if shuffled.bias is not None:
+                shuffled.bias.data.zero_()
+            self.conv = shuffled
+        else:
+            self.conv = conv(c_in, c_out, kernel, 1, bias, padding_mode)
+
+    def forward(self, x: Tensor, indices: Tensor | None = None) -> Tensor:
+        if self.kind == "transposed":
+            return self.conv(x)
+        if self.kind == "shuffle":
+            return F.pixel_shuffle(self.conv(x), self.factor)
+        if self.kind == "unpool":
+            if indices is None:
+                raise ValueError("up='unpool' needs the indices of down='max' at the same scale")
+            return F.max_unpool2d(self.conv(x), indices, self.factor)
+        resized = F.interpolate(x, scale_factor=self.factor, mode=self.kind)
+        return self.conv(resized)
+
+
+def stage(
+    c_in: int,
+    width: int,
+    blocks: int,
+    block: Block = "plain",
+    norm: Norm = "none",
+    activation: Activation = "relu",
+    bias: bool = True,
+    padding_mode: PaddingMode = "zeros",
+    inverse: bool = False,
+) -> nn.Sequential:
+    """A run of blocks at one scale, c_in to width channels; a residual run adapts its channels by one convolution first."""
+    check_choice("block", block, Block)
+    if block == "plain":
+        widths = [c_in] + [width] * blocks
+        return nn.Sequential(
+            *(
+                PlainBlock(a, b, norm, activation, bias, padding_mode, inverse)
+                for a, b in zip(widths, widths[1:], strict=False)
+            )
+        )
+    adapt = [] if c_in == width or blocks == 0 else [conv(c_in, width, bias=bias, padding_mode=padding_mode)]
+    return nn.Sequential(
+        *adapt, *(ResidualBlock(width, norm, activation, bias, padding_mode, inverse) for _ in range(blocks))
+    )

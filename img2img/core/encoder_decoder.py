@@ -1,0 +1,258 @@
+"""The encoder-decoder that every task configures: U-Net, denoiser, pix2pix generator, codec transforms, texture generator."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import (
+    Activation,
+    Block,
+    Down,
+    Downsample,
+    Norm,
+    PaddingMode,
+    Skip,
+    Up,
+    Upsample,
+    activation_layer,
+    check_choice,
+    conv,
+    norm_layer,
+    stage,
+)
+from .padding import center_crop, pad_to_multiple
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an encoder and its mirrored decoder are built. A single value stands for every scale.
+
+    Scale i is entered by dividing the size by `factors[i]` with `down[i]` and left upwards with `up[i]`; factors[0] = 1
+    means that the finest scale is the image's own. At a scale without blocks the resampling convolution is itself the
+    layer: the norm and the activation follow it (pix2pix, Balle's codec). At a scale with blocks it stands bare.
+
+    Args:
+        widths: feature maps per scale, finest first.
+        blocks: blocks per scale.
+        factors: by which each scale is coarser than the one before; default 1 for the first, 2 for the others.
+        block: `plain` (conv, norm, activation) or `residual`.
+        norm: after each convolution of a block; `gdn` becomes IGDN in the decoder.
+        activation: of the blocks.
+        down: `conv` (strided), `max`, `average` or `unshuffle` (+ convolution).
+        up: `transposed`, `unpool` (with the encoder's max-pooling indices), `nearest`, `bilinear` (+ convolution) or
+            `shuffle` (sub-pixel convolution with ICNR initialisation).
+        kernels: side of the resampling convolution; default 2 for strided and transposed, 3 for the others.
+        skip: how the encoder's features join the decoder's: `none`, `add`, `concat`.
+        bias: whether convolutions have one; without, and with ReLU, the network scales with its input (Mohan 2020).
+        padding_mode: `zeros`, `replicate`, `circular` (tileable), or `valid`: unpadded convolutions, smaller output.
+
+    Raises:
+        ValueError: a name that is not a choice, or lists of different lengths.
+    """
+
+    widths: tuple[int, ...]
+    blocks: int | tuple[int, ...] = 2
+    factors: tuple[int, ...] | None = None
+    block: Block = "plain"
+    norm: Norm = "none"
+    activation: Activation = "relu"
+    down: Down | tuple[Down, ...] = "conv"
+    up: Up | tuple[Up, ...] = "transposed"
+    kernels: tuple[int, ...] | None = None
+    skip: Skip = "none"
+    bias: bool = True
+    padding_mode: PaddingMode = "zeros"
+
+    def __post_init__(self) -> None:
+        check_choice("skip", self.skip, Skip)
+        check_choice("padding_mode", self.padding_mode, PaddingMode)
+        for name in ("blocks", "factors", "down", "up", "kernels"):
+            value = getattr(self, name)
+            if isinstance(value, tuple | list) and len(value) != len(self.widths):
+                raise ValueError(f"{name} has {len(value)} entries for {len(self.widths)} widths")
+
+    def at(self, value: T | tuple[T, ...], scale: int) -> T:
+        """The entry for a scale of a value that may stand for all of them."""
+        return value[scale] if isinstance(value, tuple | list) else value
+
+    def factor(self, scale: int) -> int:
+        return self.factors[scale] if self.factors else (1 if scale == 0 else 2)
+
+    def kernel(self, scale: int, kind: Down | Up) -> int:
+        return self.kernels[scale] if self.kernels else (2 if kind in ("conv", "transposed") else 3)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest scale."""
+        return prod(self.factor(i) for i in range(len(self.widths)))
+
+    def stage(self, c_in: int, scale: int, inverse: bool = False) -> nn.Sequential:
+        blocks = self.at(self.blocks, scale)
+        return stage(
+            c_in,
+            self.widths[scale],
+            blocks,
+            self.block,
+            self.norm,
+            self.activation,
+            self.bias,
+            self.padding_mode,
+            inverse,
+        )
+
+    def after_resampling(self, scale: int, inverse: bool = False) -> nn.Sequential:
+        """Norm and activation behind the resampling into a scale that has no blocks of its own; otherwise nothing."""
+        if self.at(self.blocks, scale):
+            return nn.Sequential()
+        return nn.Sequential(
+            *norm_layer(self.norm, self.widths[scale], inverse), *activation_layer(self.activation)
+        )
+
+
+class Encoder(nn.Module):
+    """Image to features at every scale.
+
+    Args:
+        in_channels: C of the image.
+        layout: the network's shape.
+
+    Shape:
+        x: (B, in_channels, H, W), H and W multiples of layout.stride (with `valid` padding: whatever fits).
+        returns: features, finest first, [(B, widths[i], H / f_i, W / f_i)], and each scale's pooling indices or None.
+    """
+
+    def __init__(self, in_channels: int, layout: Layout) -> None:
+        super().__init__()
+        self.down, self.stages = nn.ModuleList(), nn.ModuleList()
+        channels = in_channels
+        for i, width in enumerate(layout.widths):
+            down: nn.Module = nn.Identity()
+            if layout.factor(i) > 1:
+                kind = layout.at(layout.down, i)
+                down = Downsample(
+                    kind, channels, width, layout.factor(i), layout.kernel(i, kind), layout.bias, layout.padding_mode
+                )
+                channels = down.channels
+            self.down.append(down)
+            after = layout.after_resampling(i) if layout.factor(i) > 1 and channels == width else nn.Sequential()
+            self.stages.append(nn.Sequential(*after, *layout.stage(channels, i)))
+            channels = width if layout.at(layout.blocks, i) else channels
+            if channels != width:
+                raise ValueError(f"scale {i} has no block that could turn {channels} channels into {width}")
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
+        features, all_indices = [], []
+        for down, run in zip(self.down, self.stages, strict=True):
+            indices = None
+            if isinstance(down, Downsample):
+                x, indices = down(x)
+            x = run(x)
+            features.append(x)
+            all_indices.append(indices)
+        return features, all_indices
+
+
+class Decoder(nn.Module):
+    """Features back to an image, mirroring an Encoder of the same layout.
+
+    Args:
+        layout: the network's shape.
+        out_channels: C of the result.
+
+    Shape:
+        features: as an Encoder returns them; with skip `none` only the last, the coarsest, is read.
+        returns: (B, out_channels, H, W).
+    """
+
+    def __init__(self, layout: Layout, out_channels: int) -> None:
+        super().__init__()
+        self.skip, self.valid = layout.skip, layout.padding_mode == "valid"
+        self.up, self.after, self.stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        channels = layout.widths[-1]
+        for i in reversed(range(len(layout.widths))):
+            finer = layout.widths[i - 1] if i else out_channels
+            if layout.factor(i) > 1:
+                kind = layout.at(layout.up, i)
+                self.up.append(
+                    Upsample(
+                        kind, channels, finer, layout.factor(i), layout.kernel(i, kind), layout.bias, layout.padding_mode
+                    )
+                )
+            elif i == 0:
+                # Ronneberger 2015 ends in a 1x1 convolution; so do we at full resolution.
+                self.up.append(conv(channels, finer, 1, bias=layout.bias))
+            else:
+                raise ValueError("only the first factor may be 1")
+            if i == 0:
+                break
+            self.after.append(layout.after_resampling(i - 1, inverse=True))
+            joined = finer * 2 if layout.skip == "concat" else finer
+            self.stages.append(layout.stage(joined, i - 1, inverse=True))
+            channels = finer if layout.at(layout.blocks, i - 1) else joined
+
+    def forward(self, features: list[Tensor], indices: list[Tensor | None] | None = None) -> Tensor:
+        pooling = list(indices) if indices else [None] * len(self.up)
+        x, skips = features[-1], features[:-1]
+        for up, after, run in zip(self.up, self.after, self.stages, strict=False):
+            x = after(up(x, pooling.pop()))
+            if self.skip != "none":
+                x = self._join(x, skips.pop())
+            x = run(x)
+        last = self.up[-1]
+        return last(x, pooling.pop()) if isinstance(last, Upsample) else last(x)
+
+    def _join(self, x: Tensor, skip: Tensor) -> Tensor:
+        if self.valid:
+            skip = center_crop(skip, *x.shape[-2:])
+        return x + skip if self.skip == "add" else torch.cat((skip, x), 1)
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder, its mirrored decoder, and the padding that lets any size through.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        layout: the network's shape.
+
+    Shape:
+        x: (B, in_channels, H, W), any H, W >= 1.
+        returns: (B, out_channels, H, W); smaller with `valid` padding.
+
+    Example:
+        >>> net = EncoderDecoder(3, 1, Layout(widths=(8, 16, 32), skip="concat"))
+        >>> net(torch.rand(2, 3, 33, 50)).shape
+        torch.Size([2, 1, 33, 50])
+
+    References: Ronneberger et al. 2015, arXiv:1505.04597.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, layout: Layout) -> None:
+        super().__init__()
+        self.layout = layout
+        self.encoder = Encoder(in_channels, layout)
+        self.decoder = Decoder(layout, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.layout.padding_mode == "valid":
+            return self.decoder(*self.encoder(x))
+        height, width = x.shape[-2:]
+        padded = pad_to_multiple(x, self.layout.stride, self.layout.padding_mode)
+        return self.decoder(*self.encoder(padded))[..., :height, :width]
+
+
+def original_unet(in_channels: int = 1, classes: int = 2) -> EncoderDecoder:
+    """The U-Net of Ronneberger 2015, Fig. 1: 64 to 1024 channels, two unpadded 3x3 a stage, 31.0 M parameters.
+
+    Shape:
+        x: (B, in_channels, 572, 572); returns (B, classes, 388, 388).
+    """
+    layout = Layout(
+        widths=(64, 128, 256, 512, 1024), blocks=2, down="max", up="transposed", skip="concat", padding_mode="valid"
+    )
+    return EncoderDecoder(in_channels, classes, layout)

@@ -1,0 +1,83 @@
+"""Random crops of photographs: decoded once, kept on the device, cropped and flipped there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ..errors import ImageError, TrainingError
+from .io import read_picture
+
+
+def load_rgb(path: Path) -> np.ndarray:
+    """A picture file as (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the file is no picture we can read.
+    """
+    picture = read_picture(path)
+    samples = picture.samples
+    if samples.dtype == np.uint16:
+        samples = ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return np.broadcast_to(samples, (*samples.shape[:2], 3)) if samples.shape[2] == 1 else samples
+
+
+def load_all(paths: Sequence[Path], smallest_side: int = 1) -> tuple[list[np.ndarray], list[str]]:
+    """All readable pictures at least smallest_side high and wide, and a line for each left out."""
+    images, problems = [], []
+    for path in paths:
+        try:
+            image = load_rgb(path)
+        except ImageError as error:
+            problems.append(f"{path}: {error}")
+            continue
+        if min(image.shape[:2]) < smallest_side:
+            problems.append(f"{path}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {smallest_side}")
+        else:
+            images.append(image)
+    return images, problems
+
+
+class PatchSource:
+    """Photographs in one flat buffer on the device, so that a whole batch of crops is one gather.
+
+    Every photograph is drawn equally often, whatever its size; crops are flipped and transposed (8 ways).
+
+    Args:
+        images: each (H, W, 3) uint8.
+        device: where the buffer lives and crops are made.
+
+    Raises:
+        TrainingError: there are no images.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
+        if not images:
+            raise TrainingError("no pictures to train on")
+        self.pixels = torch.cat([torch.from_numpy(np.ascontiguousarray(i)).view(-1, 3) for i in images]).to(device)
+        sizes = torch.tensor([i.shape[:2] for i in images], device=device)
+        self.heights, self.widths = sizes.unbind(1)
+        areas = self.heights * self.widths
+        self.offsets = areas.cumsum(0) - areas
+
+    def sample(self, n: int, size: int, generator: Generator) -> Tensor:
+        """n crops: (n, 3, size, size) float32 in [0, 1], channels last in memory."""
+        device = self.pixels.device
+
+        def below(limit: Tensor) -> Tensor:
+            return (torch.rand(n, generator=generator, device=device) * limit).long()
+
+        index = below(torch.full((n,), len(self.offsets), device=device))
+        height, width = self.heights[index], self.widths[index]
+        top, left = below(height - size + 1), below(width - size + 1)
+        line = torch.arange(size, device=device)
+        flips = torch.rand(3, n, 1, generator=generator, device=device) < 0.5
+        down = torch.where(flips[0], size - 1 - line, line)
+        across = torch.where(flips[1], size - 1 - line, line)
+        y, x = down[:, :, None], across[:, None, :]
+        transposed = flips[2][:, :, None]
+        y, x = torch.where(transposed, across[:, None, :], y), torch.where(transposed, down[:, :, None], x)
+        flat = (self.offsets[index] + top * width + left).view(-1, 1, 1) + y * width.view(-1, 1, 1) + x
+        return self.pixels[flat].permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,17 @@
+"""Errors whose text is one line a user can act on; the command line prints it without a traceback."""
+
+
+class Img2ImgError(Exception):
+    """Anything the suite can explain in one line."""
+
+
+class ImageError(Img2ImgError):
+    """A file is no picture we read, is damaged, or cannot be written."""
+
+
+class WeightsError(Img2ImgError):
+    """A weight file is missing, damaged, or not what its index says."""
+
+
+class TrainingError(Img2ImgError):
+    """A recipe or a training folder does not fit."""

@@ -1,0 +1,59 @@
+"""Where and how computation runs: device, precision, threads, memory allocator. The one place that decides."""
+
+import ctypes
+import sys
+from functools import cache
+
+import torch
+
+from .errors import Img2ImgError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's mallopt
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        Img2ImgError: the device asked for is not there.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available.get(name.partition(":")[0], False):
+        raise Img2ImgError(f"device {name!r} is not available here; there is: {', '.join(d for d in available if available[d])}")
+    return torch.device(name)
+
+
+@cache
+def has_fast_bf16(device_type: str) -> bool:
+    """Whether bf16 convolutions are faster than fp32 ones: CPUs with AVX512-BF16 or AMX, GPUs from Ampere on."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type == "cpu":
+        flags = torch.cpu.get_capabilities()
+        return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
+    return False
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bf16 where the processor is fast at it, else fp32."""
+    if name == "auto":
+        name = "bf16" if has_fast_bf16(device.type) else "fp32"
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]
+
+
+@cache
+def keep_big_buffers() -> None:
+    """Stop glibc from returning big buffers to the system after each layer.
+
+    By default it unmaps them, and the next layer pays a page fault per 4 KiB: a third of a network's CPU time.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError):  # musl has neither the file nor the call, nor the cost
+        return

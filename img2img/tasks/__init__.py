@@ -1,0 +1,1 @@
+"""One folder per task, each with the same file names."""

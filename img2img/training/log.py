@@ -1,0 +1,45 @@
+"""What a training says of itself: a CSV file, TensorBoard events, sample pictures, a line on standard error."""
+
+import csv
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+
+class Log:
+    """Writes into a training's folder; rows after `step` of an earlier, interrupted run are dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder = folder
+        self.file = folder / "log.csv"
+        self.rows: list[dict[str, str]] = []
+        if self.file.is_file() and step:
+            with self.file.open(newline="") as lines:
+                self.rows = [row for row in csv.DictReader(lines) if int(row["step"]) <= step]
+        self.events = SummaryWriter(str(folder / "events"), purge_step=step + 1)
+
+    def row(self, step: int, figures: dict[str, float]) -> None:
+        self.rows.append({"step": str(step)} | {name: f"{value:.6g}" for name, value in figures.items()})
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with self.file.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        for name, value in figures.items():
+            self.events.add_scalar(name, value, step)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"step {step}  {shown}", file=sys.stderr, flush=True)
+
+    def picture(self, image: Tensor, step: int) -> None:
+        """(3, H, W) in [0, 1]; the latest is kept as sample.png, all of them in the events."""
+        from PIL import Image
+
+        samples = (image.clamp(0, 1) * 255).round().byte().cpu()
+        self.events.add_image("sample", samples, step)
+        Image.fromarray(samples.permute(1, 2, 0).numpy()).save(self.folder / "sample.png")
+
+    def close(self) -> None:
+        self.events.close()

@@ -1,0 +1,213 @@
+"""The one training loop, on Lightning Fabric: one step after another, resumable to the bit.
+
+Step n draws its randomness from (seed, n, rank) alone, so a resumed run needs no generator states.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning.fabric import Fabric
+from torch import Generator, Tensor, nn
+
+from ..errors import TrainingError
+from . import state
+from .log import Log
+from .recipe import Recipe
+
+
+class Objective(Protocol):
+    """What one optimiser lowers: a module whose forward(batch) gives named scalars, `loss` being the one to lower."""
+
+    def __call__(self, batch: Any) -> dict[str, Tensor]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class Task(Protocol):
+    """What the loop asks of a task.
+
+    `model` is averaged, validated and shipped; it is part of an objective. `objectives` are lowered in turn at each step,
+    each by its own optimiser (one for a denoiser, two for a GAN).
+    """
+
+    model: nn.Module
+    objectives: dict[str, nn.Module]
+
+    def batch(self, patch: int, n: int, generator: Generator) -> Any: ...
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures of the averaged model on held-out data; `score` chooses the best, higher is better."""
+        ...
+
+    def picture(self, model: nn.Module) -> Tensor: ...
+    def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None: ...
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine to zero at the last step (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def generator_for(device: torch.device, seed: int, step: int, rank: int = 0) -> Generator:
+    """The randomness of one step of one process."""
+    return Generator(device).manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
+
+
+class Average:
+    """Exponential moving average of a model's tensors, with the early steps' shorter memory."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = model.state_dict()
+        floats = [k for k, v in self.tensors.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.tensors[k] for k in floats], [current[k] for k in floats], 1 - decay)
+        for k in self.tensors.keys() - set(floats):
+            self.tensors[k].copy_(current[k])
+
+    def apply_to(self, model: nn.Module) -> dict[str, Tensor]:
+        """Put the average into the model; returns what was there, for load_state_dict afterwards."""
+        before = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(self.tensors)
+        return before
+
+
+class Training:
+    """One run of a recipe in a folder: `state.safetensors`, `best.safetensors`, `log.csv`, pictures, TensorBoard events.
+
+    Args:
+        task: model, objectives and data.
+        recipe: how.
+        folder: where; made if missing.
+        fabric: device, precision and processes, launched.
+    """
+
+    def __init__(self, task: Task, recipe: Recipe, folder: Path, fabric: Fabric) -> None:
+        self.task, self.recipe, self.folder, self.fabric = task, recipe, folder, fabric
+        folder.mkdir(parents=True, exist_ok=True)
+        task.model.to(fabric.device)
+        self.average = Average(task.model, recipe.ema)
+        self.step, self.seconds, self.pixels, self.best = 0, 0.0, 0, -math.inf
+        self.objectives, self.optimizers = {}, {}
+        for name, objective in task.objectives.items():
+            objective.to(device=fabric.device, memory_format=torch.channels_last)
+            trained = [p for p in objective.parameters() if p.requires_grad]
+            optimizer = torch.optim.AdamW(
+                trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=fabric.device.type == "cuda"
+            )
+            self.objectives[name], self.optimizers[name] = fabric.setup(objective, optimizer)
+
+    def resume(self) -> None:
+        """Go on from the folder's state.
+
+        Raises:
+            TrainingError: there is none, or it belongs to another model.
+        """
+        tensors, facts = state.load(self.folder / "state.safetensors", self.fabric.device)
+        try:
+            for name, objective in self.task.objectives.items():
+                objective.load_state_dict(state.part(tensors, f"objective.{name}"))
+                state.load_optimizer(self.optimizers[name], state.part(tensors, f"optimizer.{name}"))
+            self.average.tensors = {k: v.clone() for k, v in state.part(tensors, "average").items()}
+        except (RuntimeError, KeyError) as error:
+            raise TrainingError(f"{self.folder}: its state belongs to another recipe") from error
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self.pixels, self.best = facts["pixels"], facts["best"]
+
+    def save(self) -> None:
+        tensors = state.prefixed("average", self.average.tensors)
+        for name, objective in self.task.objectives.items():
+            tensors |= state.prefixed(f"objective.{name}", objective.state_dict())
+            tensors |= state.prefixed(f"optimizer.{name}", state.optimizer_tensors(self.optimizers[name]))
+        facts = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
+        state.save(self.folder / "state.safetensors", tensors, facts)
+
+    def run(self, minutes: float | None = None) -> Path:
+        """Train to the recipe's last step, or for that many minutes, and save. Returns the best weights' file."""
+        log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
+        started, seconds_before = time.monotonic(), self.seconds
+        while self.step < self.recipe.steps:
+            figures = self._train_step()
+            self.seconds = seconds_before + time.monotonic() - started
+            out_of_time = minutes is not None and time.monotonic() - started > minutes * 60
+            if self.step % self.recipe.every == 0 or self.step == self.recipe.steps or out_of_time:
+                self._validate_and_save(figures, log)
+            if out_of_time:
+                break
+        if log:
+            log.close()
+        return self.folder / "best.safetensors"
+
+    def _train_step(self) -> dict[str, Tensor]:
+        recipe, fabric = self.recipe, self.fabric
+        phase = recipe.phase(self.step)
+        generator = generator_for(fabric.device, recipe.seed, self.step, fabric.global_rank)
+        torch.manual_seed(generator.initial_seed())  # for dropout
+        share = max(1, phase.batch // fabric.world_size)
+        batch = self.task.batch(phase.patch, share, generator)
+        figures: dict[str, Tensor] = {}
+        for name, objective in self.objectives.items():
+            optimizer = self.optimizers[name]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, self.step)
+            losses = objective(batch)
+            optimizer.zero_grad()
+            fabric.backward(losses["loss"])
+            torch.nn.utils.clip_grad_norm_(objective.parameters(), recipe.clip)
+            optimizer.step()
+            figures |= {f"{name}/{k}": v.detach() for k, v in losses.items()}
+        self.step += 1
+        self.pixels += share * fabric.world_size * phase.patch**2
+        self.average.update(self.task.model, self.step)
+        return figures
+
+    def _validate_and_save(self, figures: dict[str, Tensor], log: Log | None) -> None:
+        if log:
+            before = self.average.apply_to(self.task.model)
+            scores = self._scores()
+            if scores["score"] > self.best:
+                self.best = scores["score"]
+                self.task.ship(self.average.tensors, self.folder / "best.safetensors", self._facts(scores))
+            log.picture(self.task.picture(self.task.model), self.step)
+            self.task.model.load_state_dict(before)
+            log.row(
+                self.step,
+                {k: v.item() for k, v in figures.items()}
+                | {f"val/{k}": v for k, v in scores.items()}
+                | {"lr": learning_rate(self.recipe, self.step), "seconds": self.seconds, "megapixels": self.pixels / 1e6},
+            )
+            self.save()
+        self.fabric.barrier()
+
+    def _scores(self) -> dict[str, float]:
+        self.task.model.eval()
+        with torch.inference_mode(), self.fabric.autocast():
+            scores = self.task.validate(self.task.model)
+        self.task.model.train()
+        return scores
+
+    def _facts(self, scores: dict[str, float]) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.name,
+            "steps": self.step,
+            "megapixels": round(self.pixels / 1e6, 1),
+            "minutes": round(self.seconds / 60, 1),
+            "device": device_name(self.fabric.device),
+            "validation": {k: round(v, 3) for k, v in scores.items()},
+        }
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called in cards: the GPU's name, or the number of CPU threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"

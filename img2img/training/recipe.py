@@ -1,0 +1,84 @@
+"""A recipe: everything a training needs besides the data, as TOML."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Crops of one size: `batch` of `patch` x `patch` pixels until this share of the steps."""
+
+    until: float
+    patch: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one weight is made.
+
+    Args:
+        name: of the weight.
+        task: denoise, ...
+        steps: optimiser steps in all.
+        phases: crop and batch sizes over the run (small crops early are quicker, large ones late see context).
+        lr: peak learning rate (AdamW); linear warm-up over `warmup` steps, then cosine to zero.
+        weight_decay: of AdamW.
+        betas: of AdamW.
+        clip: largest norm of the gradient.
+        ema: decay of the averaged weights, which are what is validated and shipped.
+        precision: bf16 or fp32, of the forward and backward pass.
+        seed: of everything random.
+        every: steps between validations, which also save the state.
+        init: weights to start from (a name or file); networks may grow from smaller ones.
+        validation: files (relative to --data) never trained on, which choose the best weights.
+        model: arguments of the model's constructor.
+        data: arguments of the task's training data.
+    """
+
+    name: str
+    task: str
+    steps: int
+    phases: tuple[Phase, ...]
+    lr: float = 1e-3
+    warmup: int = 500
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "bf16"
+    seed: int = 0
+    every: int = 1000
+    init: str | None = None
+    validation: tuple[str, ...] = ()
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def phase(self, step: int) -> Phase:
+        return next((p for p in self.phases if step < p.until * self.steps), self.phases[-1])
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe from its TOML file.
+
+    Raises:
+        TrainingError: not readable, not TOML, an unknown or missing entry.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        unknown = entries.keys() - {f.name for f in fields(Recipe)}
+        if unknown:
+            raise TrainingError(f"recipe {path}: unknown entries: {', '.join(sorted(unknown))}")
+        entries["phases"] = tuple(Phase(**phase) for phase in entries["phases"])
+        for name in ("betas", "validation"):
+            if name in entries:
+                entries[name] = tuple(entries[name])
+        return Recipe(**entries)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"recipe {path} cannot be read: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"recipe {path}: missing or wrong entry: {error}") from error

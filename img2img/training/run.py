@@ -1,0 +1,86 @@
+"""`img2img train`: a recipe, a folder of data, and the loop."""
+
+from dataclasses import replace
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+
+from ..errors import TrainingError
+from ..runtime import keep_big_buffers, pick_device, pick_precision
+from .loop import Training
+from .recipe import Recipe, read_recipe
+
+DEFAULT_RECIPES = {"denoise": "denoise-fast"}
+
+
+def find_recipe(task: str, recipe: Path | None) -> Recipe:
+    """A recipe by file, by the name of one of ours, or the task's default.
+
+    Raises:
+        TrainingError: no such recipe, or it is for another task.
+    """
+    if task not in DEFAULT_RECIPES:
+        raise TrainingError(f"no task {task!r} to train; there are: {', '.join(DEFAULT_RECIPES)}")
+    name = str(recipe) if recipe else DEFAULT_RECIPES[task]
+    ours = Path(str(files(f"img2img.tasks.{task}"))) / "recipes" / f"{name}.toml"
+    read = read_recipe(ours if ours.is_file() else Path(name))
+    if read.task != task:
+        raise TrainingError(f"recipe {name} is for {read.task!r}, not for {task!r}")
+    return read
+
+
+def train(
+    task: str,
+    data: Path,
+    recipe: Path | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    minutes: float | None = None,
+    steps: int | None = None,
+    device: str = "auto",
+    devices: int = 1,
+) -> Path:
+    """Train a task's weights and return the file of the best ones.
+
+    Args:
+        task: which.
+        data: folder of training data.
+        recipe: file, or name of a shipped recipe; the task's default without.
+        out: folder of the run; `runs/<recipe>` without.
+        resume: go on from the folder's state.
+        minutes: stop after that long; `resume` goes on.
+        steps: instead of the recipe's number.
+        device: auto, cpu, cuda or mps.
+        devices: how many processes (GPUs, or CPU processes over gloo).
+
+    Raises:
+        TrainingError: recipe, data or folder do not fit.
+    """
+    plan = find_recipe(task, recipe)
+    if steps:
+        plan = replace(plan, steps=steps)
+    folder = out or Path("runs") / plan.name
+    if not resume and (folder / "state.safetensors").exists():
+        raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")
+    keep_big_buffers()
+    target = pick_device(device)
+    precision = "bf16-mixed" if pick_precision(plan.precision, target) == torch.bfloat16 else "32-true"
+    fabric = Fabric(
+        accelerator=target.type,
+        devices=devices,
+        precision=precision,  # type: ignore[arg-type]
+        strategy="ddp" if devices > 1 else "auto",
+    )
+    fabric.launch()
+    if target.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    torch.manual_seed(plan.seed)
+    build = import_module(f"img2img.tasks.{task}.train").build
+    training = Training(build(plan, data, fabric.device), plan, folder, fabric)
+    if resume:
+        training.resume()
+    return training.run(minutes)

@@ -1,0 +1,60 @@
+"""A training's whole state in one safetensors file: no pickle is ever read, not even our own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..errors import TrainingError
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state, `<number of the parameter>.<name>`; the groups' numbers belong to the recipe."""
+    return {
+        f"{number}.{name}": tensor
+        for number, entries in optimizer.state_dict()["state"].items()
+        for name, tensor in entries.items()
+    }
+
+
+def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, name = key.split(".", 1)
+        entries.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors and facts, whole or not at all."""
+    stored = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(stored, temporary, metadata={"facts": json.dumps(facts)})
+    temporary.replace(path)
+
+
+def load(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote.
+
+    Raises:
+        TrainingError: missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["facts"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be resumed from: {error}") from error
