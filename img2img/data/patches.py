@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import ImageError, TrainingError
-from .io import read_picture
+from .io import in_8_bits, read_picture
 
 
 def load_rgb(path: Path) -> np.ndarray:
@@ -18,9 +18,7 @@ def load_rgb(path: Path) -> np.ndarray:
         ImageError: the file is no picture we can read.
     """
     picture = read_picture(path)
-    samples = picture.samples
-    if samples.dtype == np.uint16:
-        samples = ((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    samples = in_8_bits(picture.samples)
     return np.broadcast_to(samples, (*samples.shape[:2], 3)) if samples.shape[2] == 1 else samples
 
 
@@ -56,7 +54,7 @@ class PatchSource:
     def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
         if not images:
             raise TrainingError("no pictures to train on")
-        self.pixels = torch.cat([torch.from_numpy(np.ascontiguousarray(i)).view(-1, 3) for i in images]).to(device)
+        self.pixels = torch.cat([torch.tensor(i).view(-1, 3) for i in images]).to(device)
         sizes = torch.tensor([i.shape[:2] for i in images], device=device)
         self.heights, self.widths = sizes.unbind(1)
         areas = self.heights * self.widths

@@ -23,7 +23,8 @@ def as_float64(image: Image) -> NDArray[np.float64]:
 
 def to_8bit(image: Image, data_range: float = 1.0) -> NDArray[np.uint8]:
     """What a PNG of ``image`` holds: scaled from ``data_range`` to 255, rounded and clipped."""
-    return np.clip(np.rint(as_float64(image) * (255.0 / data_range)), 0, 255).astype(np.uint8)
+    levels = np.rint(as_float64(image) * (255.0 / data_range))
+    return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
 def psnr(x: Image, y: Image, data_range: float = 1.0) -> float:

@@ -8,8 +8,8 @@ from img2img.metrics.psnr import Image, to_8bit
 def ssim(x: Image, y: Image, data_range: float = 1.0) -> float:
     """Mean structural similarity of the two 8-bit pictures, averaged over channels.
 
-    Settings are scikit-image's defaults: uniform 7x7 window, sample covariance, K1 = 0.01, K2 = 0.03. They are not those
-    of the paper (Gaussian window of sigma 1.5), so compare only with numbers made by the same function.
+    Settings are scikit-image's defaults: uniform 7x7 window, sample covariance, K1 = 0.01, K2 = 0.03. They are not
+    those of the paper (Gaussian window of sigma 1.5), so compare only with numbers made by the same function.
 
     Args:
         x: image (C, H, W) or (H, W), array or tensor, H and W at least 7; rounded and clipped to 8 bits here.

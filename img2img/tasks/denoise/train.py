@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from ... import __version__
 from ...checkpoints import load_checkpoint, save_checkpoint
 from ...data.folder import find_images
-from ...data.io import SUFFIXES
+from ...data.io import FORMATS
 from ...data.noise import NoiseMixture, degrade
 from ...data.patches import PatchSource, load_all
 from ...errors import TrainingError
@@ -56,7 +56,7 @@ def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
     Raises:
         TrainingError: the folder holds too few pictures.
     """
-    found = find_images(data, recursive=True, suffixes=SUFFIXES)
+    found = find_images(data, recursive=True, suffixes=FORMATS)
     if len(found) < 2:
         raise TrainingError(f"{data} holds {len(found)} pictures; training needs at least one, and one held out")
     held_out = [path for path in found if path.relative_to(data).as_posix() in named] or found[::32]

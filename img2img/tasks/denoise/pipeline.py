@@ -1,0 +1,142 @@
+"""A picture in, a cleaner picture out: the denoiser in one call."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from ...checkpoints import Checkpoint, load_checkpoint
+from ...core.tiling import tiled
+from ...errors import WeightsError
+from ...runtime import keep_big_buffers, pick_device, pick_precision
+from .model import DenoisingUNet, NoiseEstimator
+
+M = TypeVar("M", bound=torch.nn.Module)
+
+TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
+OVERLAP = 64
+ESTIMATOR = "noise-estimator"
+ESTIMATE_CROP, ESTIMATE_CROPS = 512, 9  # the level of a large picture is taken from a 3x3 grid of crops
+
+
+class Denoiser:
+    """Removes noise from images of any size.
+
+    Example:
+        >>> denoiser = Denoiser.from_pretrained("denoise-fast", device="cpu")
+        >>> denoiser(torch.rand(3, 40, 50), sigma=25 / 255).shape
+        torch.Size([3, 40, 50])
+    """
+
+    def __init__(
+        self, model: DenoisingUNet, device: torch.device, dtype: torch.dtype, tile: int, name: str = "unnamed"
+    ) -> None:
+        keep_big_buffers()
+        self.model = model.eval().to(device=device, memory_format=torch.channels_last)
+        self.device, self.dtype, self.tile, self.name = device, dtype, tile, name
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_file: str | Path = "denoise-fast",
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+    ) -> Self:
+        """The denoiser of shipped weights or of a weight file.
+
+        Args:
+            name_or_file: a name of `img2img weights list`, or a file.
+            device: auto, cpu, cuda or mps.
+            precision: auto (bf16 where the processor is fast at it), fp32 or bf16.
+            tile: side in pixels of the tiles that larger images are computed in; None chooses by the device.
+
+        Raises:
+            WeightsError: the weights are missing, damaged or not a denoiser's.
+            Img2ImgError: the device is not there.
+        """
+        checkpoint = load_checkpoint(name_or_file)
+        where = pick_device(device)
+        model = build(checkpoint, "unet", DenoisingUNet, name_or_file)
+        return cls(model, where, pick_precision(precision, where), tile or TILE[where.type], str(name_or_file))
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, sigma: float | Literal["auto"] = "auto", strength: float = 1.0) -> Tensor:
+        """Denoise one image.
+
+        Args:
+            image: (C, H, W), C 1 or 3, float values in [0, 1] plus noise; any H, W >= 1.
+            sigma: the noise's standard deviation in the same units (25 grey levels are 25 / 255), or `auto`.
+            strength: 0 returns the image, 1 the denoised one, between them a blend.
+
+        Returns:
+            (C, H, W) float32 on the CPU, not clamped.
+
+        Raises:
+            ValueError: neither grey nor RGB, or numbers out of range.
+        """
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            raise ValueError(f"an image is (1 or 3, H, W), not {tuple(image.shape)}")
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength is between 0 and 1, not {strength}")
+        level = self.estimate_sigma(image) if sigma == "auto" else float(sigma)
+        if not 0 <= level < float("inf"):
+            raise ValueError(f"sigma is 0 or more, not {level}")
+
+        def clean(tile: Tensor) -> Tensor:
+            noisy = tile.to(self.device, torch.float32, memory_format=torch.channels_last)
+            colour = noisy.expand(-1, 3, -1, -1)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                denoised = self.model(colour, torch.full((1,), level, device=self.device)).float()
+            if noisy.shape[1] == 1:
+                denoised = denoised.mean(1, keepdim=True)
+            return torch.lerp(noisy, denoised, strength).cpu()
+
+        return tiled(clean, image, self.tile, min(OVERLAP, self.tile // 4))
+
+    @torch.inference_mode()
+    def estimate_sigma(self, image: Tensor) -> float:
+        """The noise level of an image (C, H, W) in [0, 1], in the same units."""
+        logs = []
+        for crop in crops(image):
+            noisy = crop[None].to(self.device, torch.float32).expand(-1, 3, -1, -1)
+            logs.append(self.estimator(noisy).flatten())
+        return torch.cat(logs).median().exp().item()
+
+    @cached_property
+    def estimator(self) -> NoiseEstimator:
+        """Read when first needed: a given sigma does not need it."""
+        model = build(load_checkpoint(ESTIMATOR), "estimator", NoiseEstimator, ESTIMATOR)
+        return model.eval().to(device=self.device, memory_format=torch.channels_last)
+
+
+def build(checkpoint: Checkpoint, network: str, kind: type[M], name: str | Path) -> M:
+    """A network with its weights, from a checkpoint that must hold just that.
+
+    Raises:
+        WeightsError: the checkpoint is for something else, or its tensors do not fit its own config.
+    """
+    if checkpoint.header.get("network") != network:
+        raise WeightsError(f"weights {name} hold a {checkpoint.header.get('network')!r} network, not a {network!r}")
+    try:
+        model = kind(**checkpoint.header["config"])
+        model.load_state_dict(checkpoint.part(network))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"weights {name} do not fit the model that their header describes") from error
+    return model
+
+
+def crops(image: Tensor) -> list[Tensor]:
+    """The whole image, or of a large one a 3x3 grid of crops, evenly spread."""
+    height, width = image.shape[-2:]
+    if height * width <= ESTIMATE_CROP**2 * ESTIMATE_CROPS:
+        return [image]
+    tops, lefts = (
+        torch.linspace(0, max(0, side - ESTIMATE_CROP), 3).long().tolist() if side > ESTIMATE_CROP else [0]
+        for side in (height, width)
+    )
+    return [image[:, top : top + ESTIMATE_CROP, left : left + ESTIMATE_CROP] for top in tops for left in lefts]

@@ -1,0 +1,183 @@
+"""The training loop: resumed equals uninterrupted bit for bit, two processes agree, and what goes wrong is said."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file
+from skimage import data as photographs
+from skimage.io import imsave
+
+from img2img.checkpoints import load_checkpoint, read_header
+from img2img.errors import TrainingError
+from img2img.tasks.denoise import Denoiser
+from img2img.tasks.denoise.train import build, split
+from img2img.training.loop import Training, learning_rate
+from img2img.training.recipe import Phase, Recipe, read_recipe
+from img2img.training.run import find_recipe, train
+
+RECIPE = """
+name = "tiny"
+task = "denoise"
+steps = 8
+warmup = 2
+every = 3
+precision = "fp32"
+phases = [{ until = 0.5, patch = 16, batch = 4 }, { until = 1.0, patch = 24, batch = 2 }]
+[model]
+network = "unet"
+widths = [8, 8]
+blocks = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for i, image in enumerate([photographs.astronaut(), photographs.coffee(), photographs.chelsea()]):
+        imsave(folder / f"{i}.png", image[100:180, 100:200], check_contrast=False)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def run(recipe: Path, pictures: Path, out: Path, **options: object) -> Path:
+    return train("denoise", pictures, recipe, out, device="cpu", **options)  # type: ignore[arg-type]
+
+
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    run(recipe, pictures, tmp_path / "whole")
+    run(recipe, pictures, tmp_path / "parts", minutes=0)  # one step, then out of time
+    assert int(list(csv.DictReader((tmp_path / "parts/log.csv").open()))[-1]["step"]) == 1
+    for _ in range(3):
+        run(recipe, pictures, tmp_path / "parts", minutes=0, resume=True)
+    run(recipe, pictures, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / folder / "state.safetensors") for folder in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert [k for k in whole if not torch.equal(whole[k], parts[k])] == []
+
+
+def test_training_learns_logs_and_ships(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    best = run(recipe, pictures, tmp_path / "run", steps=60)
+    rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))
+    assert [int(row["step"]) for row in rows] == list(range(3, 61, 3))
+    assert float(rows[-1]["val/score"]) > float(rows[0]["val/score"])
+    assert (tmp_path / "run/sample.png").is_file()
+    assert list((tmp_path / "run/events").iterdir())
+    header = read_header(best)
+    assert header["config"] == {"widths": [8, 8], "blocks": 1}
+    assert header["training"]["recipe"] == "tiny"
+    assert Denoiser.from_pretrained(best, device="cpu")(torch.rand(3, 9, 9), 0.1).shape == (3, 9, 9)
+    assert all(t.dtype == torch.float16 for t in load_checkpoint(best).tensors.values())
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_agree(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    """Each process saves its own model at the end; DDP over gloo must have kept them equal, and learning."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from lightning.fabric import Fabric\n"
+        "from img2img.tasks.denoise.train import build\n"
+        "from img2img.training.loop import Training\n"
+        "from img2img.training.recipe import read_recipe\n"
+        "recipe, pictures, out = map(Path, sys.argv[1:])\n"
+        "fabric = Fabric(accelerator='cpu', devices=2, strategy='ddp')\n"
+        "fabric.launch()\n"
+        "torch.manual_seed(fabric.global_rank)  # DDP must make the first weights equal\n"
+        "task = build(read_recipe(recipe), pictures, fabric.device)\n"
+        "Training(task, read_recipe(recipe), out, fabric).run()\n"
+        "torch.save(task.model.state_dict(), out / f'rank{fabric.global_rank}.pt')\n"
+    )
+    command = [sys.executable, str(script), str(recipe), str(pictures), str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    one, two = (torch.load(tmp_path / f"out/rank{rank}.pt", weights_only=True) for rank in range(2))
+    assert [k for k in one if not torch.equal(one[k], two[k])] == []
+
+
+def test_the_schedule_warms_up_and_ends_at_zero() -> None:
+    recipe = Recipe("r", "denoise", steps=100, phases=(Phase(1, 8, 1),), lr=1.0, warmup=10)
+    rates = [learning_rate(recipe, step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[10] == pytest.approx(1)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
+    for name in ("denoise-fast", "denoise-best", "noise-estimator"):
+        recipe = find_recipe("denoise", Path(name))
+        assert recipe.name == name
+        assert len(recipe.validation) == 24
+
+
+def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
+    training, held_out = split(pictures, ("1.png",))
+    assert [p.name for p in held_out] == ["1.png"]
+    assert [p.name for p in training] == ["0.png", "2.png"]
+    assert [p.name for p in split(pictures, ("elsewhere.png",))[1]] == ["0.png"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps = 8", "stepz = 8"), "unknown entries: stepz"),
+        (("steps = 8", ""), "missing or wrong entry"),
+        (("steps = 8", "steps ="), "cannot be read"),
+        (('task = "denoise"', 'task = "codec"'), "is for 'codec'"),
+        (('"unet"', '"gan"'), "network must be one of"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(
+    recipe: Path, pictures: Path, tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    recipe.write_text(RECIPE.replace(*change))
+    with pytest.raises(TrainingError, match=message):
+        run(recipe, pictures, tmp_path / "run")
+
+
+def test_no_pictures_no_state_and_a_run_already_there_are_said(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="holds 0 pictures"):
+        run(recipe, tmp_path / "empty", tmp_path / "a")
+    with pytest.raises(TrainingError, match="cannot be resumed"):
+        run(recipe, pictures, tmp_path / "b", resume=True)
+    run(recipe, pictures, tmp_path / "c", minutes=0)
+    with pytest.raises(TrainingError, match="--resume"):
+        run(recipe, pictures, tmp_path / "c")
+    recipe.write_text(RECIPE.replace("[8, 8]", "[8, 12]"))
+    with pytest.raises(TrainingError, match="belongs to another recipe"):
+        run(recipe, pictures, tmp_path / "c", resume=True)
+
+
+def test_an_unreadable_picture_is_named_and_left_out(
+    recipe: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("0.png", "1.png", "2.png"):
+        (tmp_path / name).write_bytes((pictures / name).read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    build(read_recipe(recipe), tmp_path, torch.device("cpu"))
+    assert "broken.png" in capsys.readouterr().err
+
+
+def test_the_average_is_what_is_validated(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    task = build(read_recipe(recipe), pictures, fabric.device)
+    training = Training(task, read_recipe(recipe), tmp_path, fabric)
+    with torch.no_grad():
+        for parameter in task.model.parameters():
+            parameter.add_(1)
+    training.average.update(task.model, step=10**9)
+    name, parameter = next(iter(task.model.named_parameters()))
+    torch.testing.assert_close(training.average.tensors[name], parameter.detach() - 0.999, rtol=0, atol=1e-5)
