@@ -9,6 +9,7 @@ import torch
 from .errors import Img2ImgError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's mallopt
+KEPT_BUFFER = 64 * 2**20  # bytes; a layer of 64 channels at half the size of a 960-pixel tile takes 59 MB
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -45,15 +46,16 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 @cache
 def keep_big_buffers() -> None:
-    """Stop glibc from returning big buffers to the system after each layer.
+    """Stop glibc from returning a layer's buffers to the system after each layer.
 
-    By default it unmaps them, and the next layer pays a page fault per 4 KiB: a third of a network's CPU time.
+    By default it unmaps them, and the next layer pays a page fault per 4 KiB: a third of a network's CPU time. Buffers
+    beyond KEPT_BUFFER, whole large pictures, still go back as soon as they are free.
     """
     if not sys.platform.startswith("linux"):
         return
     try:
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BUFFER)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     except (OSError, AttributeError):  # musl has neither the file nor the call, nor the cost
         return

@@ -338,8 +338,8 @@ def _encode_png(picture: Picture, quality: int) -> bytes:
     pixels = _with_alpha(picture.samples, picture.alpha)
     # By way of one dimension, because the encoder wants exact strides even along an axis of length 1.
     pixels = np.ravel(pixels).reshape(pixels.shape[:2] if pixels.shape[2] == 1 else pixels.shape)
-    # Level 3 takes 60 % of the time of the usual 6 on photographs, for no more bytes.
-    data = bytes(imagecodecs.png_encode(pixels, level=3))
+    # Run lengths suit what PNG's filters leave of a photograph: level 6's size within 3 % in a quarter of its time.
+    data = bytes(imagecodecs.png_encode(pixels, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE))
     chunks = b""
     icc = picture.icc
     if icc and icc[16:20] == (b"GRAY" if picture.channels == 1 else b"RGB "):  # as PNG prescribes

@@ -17,12 +17,14 @@ class NoiseMixture:
         camera: share with signal-dependent noise (variance a x + b), clipped and rounded, half of it blurred as by a
             demosaicing filter, half of it JPEG-compressed.
         grey: share turned to grey, the same noise in all channels.
+        clean: share of all with no noise.
     """
 
     sigma_max: float = 75.0
     eight_bit: float = 0.2
     camera: float = 0.15
     grey: float = 0.15
+    clean: float = 0.0
 
 
 def draw_sigma(n: int, sigma_max: float, generator: Generator) -> Tensor:
@@ -99,6 +101,8 @@ def degrade(clean: Tensor, mixture: NoiseMixture, generator: Generator) -> tuple
 
     n = len(clean)
     sigma = draw_sigma(n, mixture.sigma_max, generator)
+    if mixture.clean:
+        sigma = sigma * (rand(n) >= mixture.clean)
     grey = rand(n, 1, 1, 1) < mixture.grey
     clean = torch.where(grey, to_grey(clean), clean)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device) * sigma.view(-1, 1, 1, 1)

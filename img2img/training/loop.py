@@ -102,7 +102,7 @@ class Training:
             objective.to(device=fabric.device, memory_format=torch.channels_last)
             trained = [p for p in objective.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(
-                trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=fabric.device.type == "cuda"
+                trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
             )
             self.objectives[name], self.optimizers[name] = fabric.setup(objective, optimizer)
 
