@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,10 @@ def index() -> dict[str, dict[str, Any]]:
 
 
 def _folder() -> Path:
-    return Path(str(files("img2img.weights")))
+    """The installed package's weights/, or in a plain checkout, where nothing is installed, the one beside img2img/."""
+    if find_spec("img2img.weights"):
+        return Path(str(files("img2img.weights")))
+    return Path(__file__).parents[1] / "weights"
 
 
 def names(task: str | None = None) -> list[str]:

@@ -17,7 +17,7 @@ from .model import DenoisingUNet, NoiseEstimator
 
 M = TypeVar("M", bound=torch.nn.Module)
 
-TILE = {"cpu": 960, "mps": 960, "cuda": 2048}
+TILE = {"cpu": 768, "mps": 768, "cuda": 2048}
 OVERLAP = 64
 ESTIMATOR = "noise-estimator"
 ESTIMATE_CROP, ESTIMATE_CROPS = 512, 9  # the level of a large picture is taken from a 3x3 grid of crops

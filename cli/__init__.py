@@ -1,0 +1,1 @@
+"""Command line of img2img, installed as img2img.cli."""

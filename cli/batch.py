@@ -1,0 +1,191 @@
+"""The batch engine: from the command line's inputs to outputs, results on stdout, errors on stderr, and an exit code.
+
+Used by every command that turns inputs into outputs: it says what is done to one input (`Task`) and how outputs are
+called (`Naming`); all the rest means the same everywhere.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeVar
+
+import click
+
+from .debug import debugging
+from .pipeline import Pipeline, Result, Task
+from .plan import STREAM, Naming, Plan, make_plan
+from .report import say_error, say_note
+from .shard import Shard
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """The options of every batch, as `options.batch` collects them from the command line."""
+
+    inputs: tuple[str, ...]
+    output: str | None
+    recursive: bool
+    skip_existing: bool
+    overwrite: bool
+    shard: Shard
+    jobs: int
+    errors: str | None
+    fail_fast: bool
+    json: bool
+
+    @property
+    def existing(self) -> Literal["refuse", "skip", "overwrite"]:
+        """What to do about outputs that exist."""
+        return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
+
+
+def run(batch: BatchOptions, naming: Naming, prepare: Callable[[], Task[X, Y]]) -> None:
+    """Do what the command line asks for.
+
+    Args:
+        batch: the options.
+        naming: how outputs are called.
+        prepare: loads what is needed. Called once, if there is anything to do, after all that can be refused was.
+
+    Raises:
+        click.UsageError: the command line does not make sense; nothing was computed.
+        click.exceptions.Exit: code 1: some inputs failed.
+    """
+    if batch.skip_existing and batch.overwrite:
+        raise click.UsageError("--skip-existing and --overwrite contradict each other")
+    plan = make_plan(
+        batch.inputs,
+        batch.output,
+        naming,
+        recursive=batch.recursive,
+        shard=batch.shard,
+        existing=batch.existing,
+    )
+    _check_streams(batch, plan)
+    for note in plan.notes:
+        say_note(note)
+    with ExitStack() as stack:
+        report = Report(batch, len(plan.jobs), stack)
+        for name, problem in plan.problems:
+            report.failure(name, None, problem)
+        if plan.jobs and not report.stopped:
+            stack.enter_context(_terminate_as_interrupt())
+            pipeline = Pipeline(prepare(), plan.jobs, batch.jobs, batch.overwrite)
+            for result in stack.enter_context(closing(iter(pipeline))):
+                report.add(result)
+                if report.stopped:
+                    pipeline.stop()
+    if report.failures:
+        raise click.exceptions.Exit(1)
+
+
+def _check_streams(batch: BatchOptions, plan: Plan) -> None:
+    if not any(job.target == STREAM for job in plan.jobs):
+        return
+    if batch.json:
+        raise click.UsageError("--json and the result itself cannot both go to standard output: use -o FILE")
+    if sys.stdout.isatty():
+        raise click.UsageError("the result will not be written to a terminal: use -o FILE, or redirect")
+
+
+class Report:
+    """What the user sees of a batch: results on stdout, bar and errors on stderr, failures in a file.
+
+    Args:
+        batch: the options.
+        total: number of jobs.
+        stack: closes the bar and the file.
+
+    Raises:
+        click.UsageError: the file for failures cannot be written.
+    """
+
+    def __init__(self, batch: BatchOptions, total: int, stack: ExitStack) -> None:
+        from tqdm import tqdm
+
+        self.batch = batch
+        self.total = total
+        self.failures = 0
+        self.debug = debugging()
+        self.errors: TextIO | None = None
+        if batch.errors is not None:
+            self.errors = stack.enter_context(_open_errors(batch.errors))
+        off = total < 2 or not sys.stderr.isatty()
+        self.bar = stack.enter_context(tqdm(total=total, unit="file", file=sys.stderr, disable=off, dynamic_ncols=True))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a failure has ended the batch."""
+        return self.batch.fail_fast and self.failures > 0
+
+    def add(self, result: Result) -> None:
+        """Tell how a job ended."""
+        if result.existed and not self.batch.skip_existing:
+            self.failure(result.job.source, result.job.target, f"{result.job.target} has come into being meanwhile")
+        elif result.error:
+            self.failure(result.job.source, result.job.target, result.error, result.trace)
+        elif not result.existed:
+            self.success(result)
+        self.bar.update()
+
+    def success(self, result: Result) -> None:
+        """Print the path of an output, or the JSON object; nothing if the output itself went to stdout."""
+        job = result.job
+        if job.target == STREAM:
+            return
+        line = os.fsencode(job.target)  # not every file name is text
+        if self.batch.json:
+            facts = {"input": job.source, "output": job.target, **result.facts, "seconds": round(result.seconds, 4)}
+            line = json.dumps(facts).encode()
+        with self.bar.external_write_mode(sys.stderr):
+            click.echo(line)
+
+    def failure(self, source: str, target: str | None, error: str, trace: str = "") -> None:
+        """Print one line, and add one to the file."""
+        self.failures += 1
+        name = "standard input" if source == STREAM else source
+        with self.bar.external_write_mode(sys.stderr):
+            say_error(f"{name}: {error}")
+            if self.debug and trace:
+                click.echo(trace, err=True)
+        if self.errors is not None:
+            self.errors.write(json.dumps({"input": source, "output": target, "error": error}) + "\n")
+            self.errors.flush()
+
+
+def _open_errors(path: str) -> TextIO:
+    file = Path(path)
+    try:
+        if file.is_file():
+            with file.open("rb") as before:
+                if before.read(1) not in (b"", b"{"):  # a picture that was meant as an input?
+                    raise click.UsageError(f"--errors {path}: this is no list of failures and will not be replaced")
+        return file.open("w", encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--errors {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Take the SIGTERM of a job scheduler as Ctrl-C, so that it leaves whole files only, too."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,138 @@
+"""`img2img bench`: the code of benchmarks/ as commands."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .debug import debug
+
+
+class Numbers(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show the form in the help text."""
+        return "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Read them, each from 0 to 255."""
+        return tuple(click.FloatRange(0, 255).convert(part, param, ctx) for part in value.split(","))
+
+
+_data = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of clean pictures.  [default: photographs that come with scikit-image]",
+)
+
+_case = click.option(
+    "--case",
+    "cases",
+    type=click.Choice(("float", "8bit", "both")),
+    default="both",
+    show_default=True,
+    callback=lambda _ctx, _param, value: ("float", "8bit") if value == "both" else (value,),
+    help="Noisy values as they are, or clipped and rounded as in a file.",
+)
+
+_limit = click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures, by name.")
+
+
+@click.group()
+@debug
+def bench() -> None:
+    """Measure a task's results beside what else could be used."""
+
+
+@bench.command()
+@_data
+@click.option(
+    "--sigma", "sigmas", type=Numbers(), default="15,25,50", show_default=True, help="Noise levels in grey levels."
+)
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("denoise"),
+    multiple=True,
+    help="Weights to measure; may be given several times.  [default: all]",
+)
+@_case
+@_limit
+@click.option("--auto/--no-auto", default=True, show_default=True, help="Also with the noise level estimated.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure scikit-image's methods.")
+@click.option("--bm3d", is_flag=True, help="Also measure BM3D (slow; pip install 'img2img-suite[bench]').")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON, the curves and a side-by-side picture into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def denoise(models: tuple[str, ...], **settings: Any) -> None:
+    """PSNR, SSIM and seconds per megapixel of denoising."""
+    from img2img.benchmarks import denoise_psnr
+
+    denoise_psnr.run(denoise_psnr.Settings(models=models or None, **settings), echo=click.echo)
+
+
+@bench.command()
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("denoise"),
+    multiple=True,
+    help="Weights to measure; may be given several times.  [default: all]",
+)
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also time scikit-image's methods.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times of which the median is taken."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON into this folder.",
+)
+@options.device
+@debug
+def speed(models: tuple[str, ...], **settings: Any) -> None:
+    """Start-up, one photograph, 24 megapixels and their memory, and seconds per megapixel beside other methods."""
+    from img2img.benchmarks import speed
+
+    speed.run(speed.Settings(models=models or None, **settings), echo=click.echo)
+
+
+@bench.command()
+@_data
+@click.option(
+    "--sigma",
+    "sigmas",
+    type=Numbers(),
+    default="5,10,15,25,50,75",
+    show_default=True,
+    help="True noise levels in grey levels.",
+)
+@options.weights("denoise", default="denoise-fast")
+@_case
+@_limit
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def sigma(**settings: Any) -> None:
+    """Estimates of the noise level: how far off, and what that costs in dB of denoising."""
+    from img2img.benchmarks import noise_level
+
+    noise_level.run(noise_level.Settings(**settings), echo=click.echo)

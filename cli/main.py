@@ -1,0 +1,74 @@
+"""The command `img2img`: a group whose commands are imported when they are used."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+import img2img
+
+from .debug import debug, debugging
+from .report import describe, say_error, say_note
+
+COMMANDS = ("denoise", "info", "train", "bench", "weights")
+
+
+def _with_file(error: Exception) -> str:
+    """Name the file of an error that no command has put in its own words."""
+    name = error.filename if isinstance(error, OSError) else None
+    return f"{name}: {describe(error)}" if name else describe(error)
+
+
+class LazyGroup(click.Group):
+    """Imports `img2img.cli.<name>` when the command is used, and says every error in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; it is called as its module is."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn what it raises into a message unless --debug asks for the traceback."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click and main() know what these mean
+        except Exception as error:
+            if debugging():
+                raise
+            raise click.ClickException(_with_file(error)) from error
+
+    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+        """Run and exit: 0 all well, 1 failed, 2 wrong use, 130 interrupted."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, standalone_mode=False, **extra)
+        except click.Abort:  # click's name for Ctrl-C
+            say_note("interrupted")
+            sys.exit(130)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            say_error(error.format_message())
+            sys.exit(error.exit_code)
+        sys.exit(code)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(img2img.__version__, prog_name="img2img")
+@debug
+def main() -> None:
+    """Turn images into better or other images with trained networks."""

@@ -1,0 +1,164 @@
+"""Options that several commands share, each with one meaning."""
+
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .batch import BatchOptions
+from .debug import debug
+from .shard import Shard, parse_shard, shard_from_slurm
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("png", "jpg", "webp", "avif", "tiff")
+
+
+class AutoOr(click.ParamType):
+    """The word `auto`, which becomes None, or what another type takes."""
+
+    def __init__(self, other: click.ParamType) -> None:
+        self.other = other
+        self.name = f"auto or {other.name}"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show both in the help text."""
+        return "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave `auto` to the library, which knows it as None."""
+        return None if value in ("auto", None) else self.other.convert(value, param, ctx)
+
+
+class WeightsName(click.ParamType):
+    """Weights of a task: the name of shipped ones, or a file."""
+
+    name = "name or file"
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show both in the help text."""
+        return "NAME|FILE"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is neither, and list the names."""
+        from img2img.checkpoints import names
+
+        known = names(self.task)
+        if value not in known and not Path(value).is_file():
+            self.fail(f"no weights are called {value!r}; there are {', '.join(known)}, or name a file", param, ctx)
+        return value
+
+
+def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Shard:
+    return shard_from_slurm(os.environ) if value is None else parse_shard(value)
+
+
+def batch(command: Callable[..., None]) -> Callable[..., None]:
+    """INPUT... and all options of the batch engine; the command receives them as `batch`."""
+
+    @wraps(command)
+    def collected(**values: Any) -> None:
+        options = BatchOptions(**{field.name: values.pop(field.name) for field in fields(BatchOptions)})
+        command(batch=options, **values)
+
+    for option in reversed(_BATCH):
+        collected = option(collected)
+    return collected
+
+
+_BATCH: tuple[Callable[[Any], Any], ...] = (
+    click.argument("inputs", metavar="INPUT...", nargs=-1, required=True),
+    click.option("-o", "--output", metavar="OUT", help="A file, a folder, or - for standard output."),
+    click.option("-r", "--recursive", is_flag=True, help="Also read the folders in folders."),
+    click.option("--skip-existing", is_flag=True, help="Leave outputs that exist as they are; goes on after Ctrl-C."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist (otherwise an error)."),
+    click.option(
+        "--shard",
+        metavar="I/N",
+        callback=_shard,
+        help="Do the I-th of N parts, I from 1; 1/1 is all.  [default: the task of a Slurm array job, else all]",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        default=4,
+        show_default=True,
+        help="Files read ahead, and written behind, while one is computed.",
+    ),
+    click.option(
+        "--errors", type=click.Path(dir_okay=False), metavar="FILE.jsonl", help="List failures here, one object a line."
+    ),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+    click.option("--json", is_flag=True, help="Print one JSON object a line instead of paths."),
+    debug,
+)
+
+
+def weights(task: str, default: str) -> Callable[[F], F]:
+    """`--model`: weights by name or file."""
+    return click.option(
+        "--model", type=WeightsName(task), default=default, show_default=True, help="See img2img weights list."
+    )
+
+
+def pictures(command: F) -> F:
+    """Options of every command that reads pictures and writes pictures."""
+    for option in reversed(
+        (
+            click.option("--format", type=click.Choice(FORMATS), help="Format of the output.  [default: by its name]"),
+            click.option(
+                "--quality",
+                type=click.IntRange(1, 100),
+                metavar="N",
+                help="1 to 100, for jpg and webp [default: 95] and avif [default: 90]; png and tiff lose nothing.",
+            ),
+            click.option(
+                "--max-pixels",
+                type=click.IntRange(1),
+                metavar="N",
+                default=200_000_000,
+                show_default=True,
+                help="Refuse larger pictures before they are decoded.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def computing(command: F) -> F:
+    """`--device`, `--precision`, `--tile`: where and how a network runs."""
+    for option in reversed(
+        (
+            device,
+            precision,
+            click.option(
+                "--tile",
+                type=AutoOr(click.IntRange(32)),
+                default="auto",
+                show_default=True,
+                help="Side in pixels of the tiles that larger pictures are computed in.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+device = click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True)
+
+precision = click.option(
+    "--precision",
+    type=click.Choice(("auto", "fp32", "bf16")),
+    default="auto",
+    show_default=True,
+    help="auto is bf16 where the processor is fast at it.",
+)

@@ -1,0 +1,61 @@
+"""`img2img train`."""
+
+from pathlib import Path
+
+import click
+
+from . import options
+from .debug import debug
+
+TASKS = ("denoise",)
+
+
+@click.command()
+@click.argument("task", type=click.Choice(TASKS))
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Folder of training pictures.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="NAME|FILE",
+    help="A recipe file, or the name of shipped weights.  [default: the task's first]",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of the run.  [default: runs/RECIPE]",
+)
+@click.option("--resume", is_flag=True, help="Go on from the state in the folder of the run, as if never stopped.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after so long; --resume goes on.")
+@click.option("--steps", type=click.IntRange(1), help="Train so many steps instead of the recipe's number.")
+@options.device
+@click.option(
+    "--devices", type=click.IntRange(1), default=1, show_default=True, help="How many GPUs, or CPU processes."
+)
+@debug
+def train(
+    task: str,
+    data: Path,
+    recipe: Path | None,
+    out: Path | None,
+    resume: bool,
+    minutes: float | None,
+    steps: int | None,
+    device: str,
+    devices: int,
+) -> None:
+    """Train the weights of TASK; print the file of the best ones."""
+    import torch
+
+    from img2img.training import run
+
+    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices)
+    # With several devices this command runs once for each.
+    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        click.echo(weights)

@@ -1,0 +1,71 @@
+"""A command on the batch engine that needs no network: it turns text files into capitals.
+
+Imported by tests, and run as a script where a test needs a process of its own. What a file says decides what happens:
+`broken`, `bug`, `memory` fail while being read or computed; `wait` takes as many seconds as SHOUT_SECONDS says.
+"""
+
+import os
+import sys
+import time
+from typing import Any, BinaryIO
+
+import click
+
+from img2img.cli import options
+from img2img.cli.batch import BatchOptions, run
+from img2img.cli.main import LazyGroup
+from img2img.cli.pipeline import Task
+from img2img.cli.plan import Naming
+from img2img.errors import ImageError
+
+NAMING = Naming("_loud", readable=(".txt", ".text"), formats={".txt": "txt", ".caps": "caps"}, default=".txt")
+
+
+def read(file: BinaryIO) -> str:
+    """A file's text."""
+    text = file.read().decode()
+    if "broken" in text:
+        raise ImageError("broken text")
+    return text
+
+
+def apply(text: str) -> tuple[str, dict[str, Any]]:
+    """The text in capitals."""
+    if "bug" in text:
+        raise ZeroDivisionError("a bug\nin two lines")
+    if "memory" in text:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+    if "wait" in text:
+        time.sleep(float(os.environ["SHOUT_SECONDS"]))
+    return text.upper(), {"letters": len(text)}
+
+
+def write(text: str, file: BinaryIO, format: str) -> None:
+    """Write it in pieces, as encoders do."""
+    for start in range(0, len(text), 1000):
+        file.write(text[start : start + 1000].encode())
+
+
+class Group(LazyGroup):
+    """The real group with this command in it."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find `shout`."""
+        return shout if cmd_name == "shout" else None
+
+
+@click.command()
+@options.batch
+def shout(batch: BatchOptions) -> None:
+    """Turn text files into capitals."""
+    run(batch, NAMING, lambda: Task(read, apply, write, size=len))
+
+
+@click.command(cls=Group)
+@options.debug
+def main() -> None:
+    """Hold the command as img2img does."""
+
+
+if __name__ == "__main__":
+    main(["shout", *sys.argv[1:]])

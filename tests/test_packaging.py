@@ -1,0 +1,98 @@
+"""What is installed is what lies in the folders, and asking for help does not wait for torch."""
+
+import configparser
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import img2img
+
+ROOT = Path(__file__).parents[1]
+MAPPED = {"benchmarks": "img2img.benchmarks", "cli": "img2img.cli", "weights": "img2img.weights"}
+
+
+@pytest.fixture(scope="module")
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def folder_of(package: str, setup: configparser.ConfigParser) -> Path:
+    mapped = dict(line.split(" = ") for line in setup["options"]["package_dir"].split("\n") if line)
+    return ROOT / mapped.get(package, package.replace(".", "/"))
+
+
+def test_every_folder_with_code_is_a_package(setup: configparser.ConfigParser) -> None:
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "img2img").rglob("__init__.py")}
+    found |= {name for folder, name in MAPPED.items() if (ROOT / folder / "__init__.py").is_file()}
+    assert set(setup["options"]["packages"].split()) == found
+    with_code = {path.parent for path in (ROOT / "img2img").rglob("*.py")}
+    assert [path for path in with_code if not (path / "__init__.py").is_file()] == []
+
+
+def test_every_data_file_is_package_data(setup: configparser.ConfigParser) -> None:
+    packaged: set[Path] = set()
+    for package, patterns in setup["options.package_data"].items():
+        folder = folder_of(package, setup)
+        packaged |= {path for pattern in patterns.split() for path in folder.glob(pattern)}
+    data = {
+        path
+        for folder in ("img2img", "cli", "weights")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert sorted(data - packaged) == []
+
+
+def test_data_is_found_the_way_the_code_looks_for_it() -> None:
+    assert files("img2img.weights").joinpath("index.toml").is_file()
+    assert any(path.name.endswith(".toml") for path in files("img2img.tasks.denoise").joinpath("recipes").iterdir())
+
+
+def test_torch_and_torchvision_are_pinned_as_a_pair_to_plain_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert {"torch", "torchvision", "numpy", "pillow", "compressai", "kornia"} <= pins.keys()
+    assert all(version.replace(".", "").isalnum() and "+" not in version for version in pins.values())
+
+
+def test_every_requirement_has_a_tested_version(setup: configparser.ConfigParser) -> None:
+    lines = (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+    pinned = {line.split("==")[0] for line in lines if line and not line.startswith("#")}
+    lists = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    needed = {line.split(">=")[0] for text in lists for line in text.split("\n") if line and line[0] != "#"}
+    assert sorted(needed - pinned) == []
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["denoise", "--help"], ["weights", "--help"]])
+def test_help_does_not_import_what_is_slow(args: list[str]) -> None:
+    code = (
+        "import sys, img2img; from importlib.metadata import entry_points\n"
+        "(command,) = entry_points(group='console_scripts', name='img2img')\n"
+        f"try: command.load()({args!r}, prog_name='img2img')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "slow = {'torch', 'torchvision', 'numpy', 'PIL', 'kornia', 'compressai', 'skimage', 'lightning', 'tqdm'}\n"
+        "print(sorted(slow & sys.modules.keys()), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    assert "img2img" in done.stdout
+
+
+def test_the_library_does_not_know_the_command_line() -> None:
+    for path in (ROOT / "img2img").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "import click" not in text, path
+        assert "img2img.cli" not in text, path
+
+
+def test_the_command_says_its_version() -> None:
+    (command,) = entry_points(group="console_scripts", name="img2img")
+    result = CliRunner().invoke(command.load(), ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"img2img, version {img2img.__version__}\n")

@@ -1,0 +1,100 @@
+"""What the pages say is so: help texts, links, file names, options, and the Python example."""
+
+import re
+import runpy
+import shlex
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "examples/README.md",
+    "weights/README.md",
+    "weights/TRAINING.md",
+    "weights/LICENSE.md",
+)
+MADE_BY_USERS = {"examples/denoised.png"}
+update = runpy.run_path(str(ROOT / "docs" / "update_readme.py"))
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_help_texts_are_what_the_commands_print() -> None:
+    text = read("README.md")
+    assert [block["command"] for block in update["BLOCK"].finditer(text)] == ["img2img", "img2img denoise"]
+    assert text == update["renewed"](text), "run docs/update_readme.py"
+    assert "Usage: img2img denoise [OPTIONS] INPUT..." in text
+
+
+@pytest.mark.parametrize("columns", ["40", "200"])
+def test_help_texts_do_not_depend_on_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert update["help_of"]("img2img denoise") in read("README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", read(page))
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_exist(page: str) -> None:
+    # Paths in code quotes that begin with one of our folders; those with NAME in them are patterns.
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    named = set(re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", read(page))) - MADE_BY_USERS
+    ours = {name for name in named if name.split("/")[0] in folders and "NAME" not in name}
+    assert sorted(name for name in ours if not (ROOT / name).exists()) == []
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Every `img2img ...` in shell blocks, and in code quotes where it is a whole command."""
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        yield from (shlex.split(line) for line in block.splitlines() if re.match(r"img2img |python -m cli ", line))
+    for quoted in re.findall(r"`(img2img [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        if "|" not in quoted:  # `img2img weights list|verify` names several
+            yield shlex.split(quoted)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_options_exist(page: str) -> None:
+    (entry,) = entry_points(group="console_scripts", name="img2img")
+    for words in commands(read(page)):
+        context = click.Context(entry.load())
+        rest = words[3:] if words[0] == "python" else words[1:]
+        while isinstance(context.command, click.Group) and rest and not rest[0].startswith("-"):
+            inner = context.command.get_command(context, rest.pop(0))
+            assert inner is not None, words
+            context = click.Context(inner, parent=context)
+        known = {name for option in context.command.get_params(context) for name in option.opts + option.secondary_opts}
+        known |= {"--help"}
+        assert [word for word in rest if word.startswith("-") and len(word) > 1 and word not in known] == [], words
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    with Image.open("cleaned.png") as cleaned, Image.open("examples/noisy.png") as noisy:
+        assert cleaned.size == noisy.size
+        assert cleaned.tobytes() != noisy.tobytes()
+
+
+def test_examples_are_what_their_script_makes() -> None:
+    made = runpy.run_path(str(ROOT / "examples" / "make_examples.py"))["pictures"]()
+    assert sorted(made) == ["clean.png", "noisy.png"]
+    for name, samples in made.items():
+        with Image.open(ROOT / "examples" / name) as picture:
+            assert picture.tobytes() == samples.tobytes()
