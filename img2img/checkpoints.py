@@ -1,4 +1,4 @@
-"""Weights by name: the index of shipped ones, and weight files that say of themselves what they are. Imports no torch."""
+"""Weights by name: the index of shipped ones, and files that say of themselves what they are. Imports no torch."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ def read_header(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise WeightsError(f"weight file {path} is damaged or no safetensors file: {error}") from error
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"weight file {path} was not made by img2img: it does not say what model it holds") from error
+        raise WeightsError(
+            f"weight file {path} was not made by img2img: it does not say what model it holds"
+        ) from error
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

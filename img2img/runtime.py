@@ -22,7 +22,9 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if available[device])
     if not available.get(name.partition(":")[0], False):
-        raise Img2ImgError(f"device {name!r} is not available here; there is: {', '.join(d for d in available if available[d])}")
+        raise Img2ImgError(
+            f"device {name!r} is not available here; there is: {', '.join(d for d in available if available[d])}"
+        )
     return torch.device(name)
 
 

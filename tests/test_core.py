@@ -30,7 +30,8 @@ def test_every_combination_keeps_any_size_and_learns(down: str, up: str, block: 
     assert out.shape == (2, 2, 21, 30)
     (out * torch.rand_like(out)).mean().backward()
     # A bias in front of an instance norm cannot matter; every weight must.
-    assert [n for n, p in net.named_parameters() if not n.endswith("bias") and (p.grad is None or not p.grad.any())] == []
+    weights = {name: p.grad for name, p in net.named_parameters() if not name.endswith("bias")}
+    assert [name for name, grad in weights.items() if grad is None or not grad.any()] == []
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "instance", "gdn"])

@@ -1,13 +1,17 @@
 """The denoising network and the noise-level estimator: any size, every gradient, no leak between images, scaling."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from img2img.benchmarks.speed import kmac_per_pixel
 from img2img.tasks.denoise.loss import DenoisingObjective, EstimatorObjective
 from img2img.tasks.denoise.model import DenoisingUNet, NoiseEstimator
 from img2img.tasks.denoise.train import grow_from
+from img2img.training.run import find_recipe
 
 
 @pytest.fixture
@@ -71,8 +75,10 @@ def test_a_grown_network_begins_as_the_smaller_one(model: DenoisingUNet) -> None
     torch.testing.assert_close(larger(noisy, sigma), model(noisy, sigma))
 
 
-def test_the_cost_of_the_shipped_shapes() -> None:
-    fast = DenoisingUNet(3, (64, 128, 192), (2, 2, 3))
-    best = DenoisingUNet(3, (64, 128, 192), (5, 5, 3))
-    assert sum(p.numel() for p in fast.parameters()) == 3_742_464
-    assert sum(p.numel() for p in best.parameters()) <= 6_000_000
+@pytest.mark.parametrize(("name", "kmac", "parameters"), [("denoise-fast", 215, 4e6), ("denoise-best", 700, 6e6)])
+def test_the_recipes_stay_within_their_cost(name: str, kmac: int, parameters: float) -> None:
+    """FFDNet's cost for the default; at most 6 M parameters and 700 kMAC a pixel for the better one."""
+    arguments = {k: v for k, v in find_recipe("denoise", Path(name)).model.items() if k != "network"}
+    net = DenoisingUNet(**arguments)
+    assert sum(p.numel() for p in net.parameters()) <= parameters
+    assert kmac_per_pixel(net, torch.zeros(1, 3, 64, 64), torch.zeros(1)) <= kmac

@@ -56,8 +56,8 @@ def test_grey_pictures_carry_the_same_noise_in_all_channels() -> None:
 
 def test_same_seed_same_batch() -> None:
     clean = torch.rand(6, 3, 16, 16)
-    for one, two in zip(degrade(clean, NoiseMixture(), generator(3)), degrade(clean, NoiseMixture(), generator(3)), strict=True):
-        assert torch.equal(one, two)
+    first, second = (degrade(clean, NoiseMixture(), generator(3)) for _ in range(2))
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
 
 
 def test_jpeg_is_near_at_high_quality_and_coarse_at_low() -> None:

@@ -1,5 +1,6 @@
 """The smallest parts of an encoder-decoder: convolutions, normalisations, activations, blocks, resampling."""
 
+from itertools import pairwise
 from typing import Literal, TypeVar, get_args
 
 import torch.nn.functional as F
@@ -28,11 +29,12 @@ def conv(
     """Convolution that keeps the size (divided by stride), or, with `valid` padding, loses kernel - 1 pixels."""
     if stride == 1 and kernel % 2 == 0:
         raise ValueError(f"a convolution that keeps the size needs an odd kernel, not {kernel}")
-    valid = padding_mode == "valid"
-    # kernel - stride pixels in all: with an even kernel at stride 2 (4x4: pix2pix) that is one each side.
-    padding = 0 if valid else (kernel - stride + 1) // 2
-    mode = "zeros" if valid else padding_mode
-    layer = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=bias, padding_mode=mode)
+    if padding_mode == "valid":
+        layer = nn.Conv2d(c_in, c_out, kernel, stride, bias=bias)
+    else:
+        # kernel - stride pixels in all: with an even kernel at stride 2 (4x4: pix2pix) that is one each side.
+        padding = (kernel - stride + 1) // 2
+        layer = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=bias, padding_mode=padding_mode)
     return preserve_variance(layer, fan_in=c_in * kernel**2)
 
 
@@ -40,12 +42,12 @@ C = TypeVar("C", bound=nn.Module)
 
 
 def preserve_variance(layer: C, fan_in: int) -> C:
-    """Start a linear layer so that its output varies as its input does (He et al. 2015, arXiv:1502.01852, gain 1).
+    """Start a linear layer so that its output varies as its input does (He 2015, arXiv:1502.01852, gain 1).
 
-    PyTorch's own start shrinks features threefold in variance at each convolution: at 1/8 of the size nothing is left, and
-    the deep scales learn nothing at first and then explode.
+    PyTorch's own start shrinks features threefold in variance at each convolution: at 1/8 of the size nothing is left,
+    and the deep scales learn nothing at first and then explode.
     """
-    layer.weight.data.normal_(0, fan_in**-0.5)  # type: ignore[union-attr, operator]
+    layer.weight.data.normal_(0, fan_in**-0.5)  # type: ignore[operator]
     return layer
 
 
@@ -92,7 +94,7 @@ class PlainBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(conv(x))), each convolution followed by the norm if there is one; no activation after the sum (EDSR).
+    """x + conv(act(conv(x))), each convolution followed by the norm if any; no activation after the sum (EDSR).
 
     References: He et al. 2016, arXiv:1512.03385; Lim et al. 2017, arXiv:1707.02921 (EDSR).
     """
@@ -188,7 +190,9 @@ class Upsample(nn.Module):
         self.kind, self.factor = kind, factor
         if kind == "transposed":
             if padding_mode == "circular":
-                raise ValueError("a transposed convolution cannot wrap around: use up='nearest', 'bilinear' or 'shuffle'")
+                raise ValueError(
+                    "a transposed convolution cannot wrap around: use up='nearest', 'bilinear' or 'shuffle'"
+                )
             # (H - 1) * factor - 2 * padding + kernel + output_padding = H * factor
             padding = (kernel - factor + 1) // 2
             transposed = nn.ConvTranspose2d(
@@ -214,7 +218,7 @@ class Upsample(nn.Module):
         if self.kind == "unpool":
             if indices is None:
                 raise ValueError("up='unpool' needs the indices of down='max' at the same scale")
-            return F.max_unpool2d(self.conv(x), indices, self.factor)
+            return F.max_unpool2d(self.conv(x), indices, [self.factor, self.factor])
         resized = F.interpolate(x, scale_factor=self.factor, mode=self.kind)
         return self.conv(resized)
 
@@ -230,16 +234,11 @@ def stage(
     padding_mode: PaddingMode = "zeros",
     inverse: bool = False,
 ) -> nn.Sequential:
-    """A run of blocks at one scale, c_in to width channels; a residual run adapts its channels by one convolution first."""
+    """Blocks at one scale, c_in to width channels; a residual run first adapts the channels by a convolution."""
     check_choice("block", block, Block)
     if block == "plain":
-        widths = [c_in] + [width] * blocks
-        return nn.Sequential(
-            *(
-                PlainBlock(a, b, norm, activation, bias, padding_mode, inverse)
-                for a, b in zip(widths, widths[1:], strict=False)
-            )
-        )
+        steps = pairwise([c_in] + [width] * blocks)
+        return nn.Sequential(*(PlainBlock(a, b, norm, activation, bias, padding_mode, inverse) for a, b in steps))
     adapt = [] if c_in == width or blocks == 0 else [conv(c_in, width, bias=bias, padding_mode=padding_mode)]
     return nn.Sequential(
         *adapt, *(ResidualBlock(width, norm, activation, bias, padding_mode, inverse) for _ in range(blocks))

@@ -1,8 +1,7 @@
-"""The encoder-decoder that every task configures: U-Net, denoiser, pix2pix generator, codec transforms, texture generator."""
+"""The encoder-decoder that every task configures: denoiser, pix2pix generator, codec transforms, texture generator."""
 
 from dataclasses import dataclass
 from math import prod
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,6 @@ from .blocks import (
     stage,
 )
 from .padding import center_crop, pad_to_multiple
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,14 @@ class Layout:
             if isinstance(value, tuple | list) and len(value) != len(self.widths):
                 raise ValueError(f"{name} has {len(value)} entries for {len(self.widths)} widths")
 
-    def at(self, value: T | tuple[T, ...], scale: int) -> T:
-        """The entry for a scale of a value that may stand for all of them."""
-        return value[scale] if isinstance(value, tuple | list) else value
+    def blocks_at(self, scale: int) -> int:
+        return self.blocks if isinstance(self.blocks, int) else self.blocks[scale]
+
+    def down_at(self, scale: int) -> Down:
+        return self.down if isinstance(self.down, str) else self.down[scale]
+
+    def up_at(self, scale: int) -> Up:
+        return self.up if isinstance(self.up, str) else self.up[scale]
 
     def factor(self, scale: int) -> int:
         return self.factors[scale] if self.factors else (1 if scale == 0 else 2)
@@ -92,26 +94,15 @@ class Layout:
         return prod(self.factor(i) for i in range(len(self.widths)))
 
     def stage(self, c_in: int, scale: int, inverse: bool = False) -> nn.Sequential:
-        blocks = self.at(self.blocks, scale)
-        return stage(
-            c_in,
-            self.widths[scale],
-            blocks,
-            self.block,
-            self.norm,
-            self.activation,
-            self.bias,
-            self.padding_mode,
-            inverse,
-        )
+        """The blocks of a scale, from c_in channels to its width."""
+        width, blocks = self.widths[scale], self.blocks_at(scale)
+        return stage(c_in, width, blocks, self.block, self.norm, self.activation, self.bias, self.padding_mode, inverse)
 
     def after_resampling(self, scale: int, inverse: bool = False) -> nn.Sequential:
         """Norm and activation behind the resampling into a scale that has no blocks of its own; otherwise nothing."""
-        if self.at(self.blocks, scale):
+        if self.blocks_at(scale):
             return nn.Sequential()
-        return nn.Sequential(
-            *norm_layer(self.norm, self.widths[scale], inverse), *activation_layer(self.activation)
-        )
+        return nn.Sequential(*norm_layer(self.norm, self.widths[scale], inverse), *activation_layer(self.activation))
 
 
 class Encoder(nn.Module):
@@ -133,7 +124,7 @@ class Encoder(nn.Module):
         for i, width in enumerate(layout.widths):
             down: nn.Module = nn.Identity()
             if layout.factor(i) > 1:
-                kind = layout.at(layout.down, i)
+                kind = layout.down_at(i)
                 down = Downsample(
                     kind, channels, width, layout.factor(i), layout.kernel(i, kind), layout.bias, layout.padding_mode
                 )
@@ -141,7 +132,7 @@ class Encoder(nn.Module):
             self.down.append(down)
             after = layout.after_resampling(i) if layout.factor(i) > 1 and channels == width else nn.Sequential()
             self.stages.append(nn.Sequential(*after, *layout.stage(channels, i)))
-            channels = width if layout.at(layout.blocks, i) else channels
+            channels = width if layout.blocks_at(i) else channels
             if channels != width:
                 raise ValueError(f"scale {i} has no block that could turn {channels} channels into {width}")
 
@@ -177,10 +168,16 @@ class Decoder(nn.Module):
         for i in reversed(range(len(layout.widths))):
             finer = layout.widths[i - 1] if i else out_channels
             if layout.factor(i) > 1:
-                kind = layout.at(layout.up, i)
+                kind = layout.up_at(i)
                 self.up.append(
                     Upsample(
-                        kind, channels, finer, layout.factor(i), layout.kernel(i, kind), layout.bias, layout.padding_mode
+                        kind,
+                        channels,
+                        finer,
+                        layout.factor(i),
+                        layout.kernel(i, kind),
+                        layout.bias,
+                        layout.padding_mode,
                     )
                 )
             elif i == 0:
@@ -193,7 +190,7 @@ class Decoder(nn.Module):
             self.after.append(layout.after_resampling(i - 1, inverse=True))
             joined = finer * 2 if layout.skip == "concat" else finer
             self.stages.append(layout.stage(joined, i - 1, inverse=True))
-            channels = finer if layout.at(layout.blocks, i - 1) else joined
+            channels = finer if layout.blocks_at(i - 1) else joined
 
     def forward(self, features: list[Tensor], indices: list[Tensor | None] | None = None) -> Tensor:
         pooling = list(indices) if indices else [None] * len(self.up)

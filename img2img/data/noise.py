@@ -1,4 +1,4 @@
-"""Noise as users' pictures have it: Gaussian, clipped to 8 bits, Poisson-like, blurred by the camera, JPEG-compressed."""
+"""Noise as users' pictures have it: Gaussian, clipped to 8 bits, Poisson-like, blurred by a camera, from JPEG."""
 
 from dataclasses import dataclass
 

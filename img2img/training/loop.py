@@ -29,8 +29,8 @@ class Objective(Protocol):
 class Task(Protocol):
     """What the loop asks of a task.
 
-    `model` is averaged, validated and shipped; it is part of an objective. `objectives` are lowered in turn at each step,
-    each by its own optimiser (one for a denoiser, two for a GAN).
+    `model` is averaged, validated and shipped; it is part of an objective. `objectives` are lowered in turn at each
+    step, each by its own optimiser (one for a denoiser, two for a GAN).
     """
 
     model: nn.Module
@@ -82,7 +82,7 @@ class Average:
 
 
 class Training:
-    """One run of a recipe in a folder: `state.safetensors`, `best.safetensors`, `log.csv`, pictures, TensorBoard events.
+    """One run of a recipe in a folder: `state.safetensors`, `best.safetensors`, `log.csv`, pictures, events.
 
     Args:
         task: model, objectives and data.
@@ -99,7 +99,7 @@ class Training:
         self.step, self.seconds, self.pixels, self.best = 0, 0.0, 0, -math.inf
         self.objectives, self.optimizers = {}, {}
         for name, objective in task.objectives.items():
-            objective.to(device=fabric.device, memory_format=torch.channels_last)
+            objective.to(fabric.device).to(memory_format=torch.channels_last)
             trained = [p for p in objective.parameters() if p.requires_grad]
             optimizer = torch.optim.AdamW(
                 trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
@@ -179,12 +179,10 @@ class Training:
                 self.task.ship(self.average.tensors, self.folder / "best.safetensors", self._facts(scores))
             log.picture(self.task.picture(self.task.model), self.step)
             self.task.model.load_state_dict(before)
-            log.row(
-                self.step,
-                {k: v.item() for k, v in figures.items()}
-                | {f"val/{k}": v for k, v in scores.items()}
-                | {"lr": learning_rate(self.recipe, self.step), "seconds": self.seconds, "megapixels": self.pixels / 1e6},
-            )
+            row = {k: v.item() for k, v in figures.items()} | {f"val/{k}": v for k, v in scores.items()}
+            row |= {"lr": learning_rate(self.recipe, self.step)}
+            row |= {"seconds": self.seconds, "megapixels": self.pixels / 1e6}
+            log.row(self.step, row)
             self.save()
         self.fabric.barrier()
 

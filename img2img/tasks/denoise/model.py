@@ -18,7 +18,7 @@ class DenoisingUNet(nn.Module):
 
     Residual blocks at 1/2, 1/4 and 1/8 of the size (pixel-unshuffled first, as FFDNet: at full resolution a
     convolution costs four times as much and sees half as far), additive skips. No biases: with ReLU the network then
-    scales with its input, f(a y, a sigma) = a f(y, sigma), and holds at noise levels it was not trained on (Mohan 2020).
+    scales with its input, f(a y, a sigma) = a f(y, sigma), and holds at levels it was not trained on (Mohan 2020).
 
     Args:
         channels: image channels C, 1 for grey or 3 for RGB.
@@ -32,11 +32,12 @@ class DenoisingUNet(nn.Module):
         returns: (B, C, H, W), not clamped.
 
     Example:
-        >>> DenoisingUNet(channels=1, widths=(8, 16), blocks=1)(torch.rand(2, 1, 33, 50), torch.tensor([0.1, 0.2])).shape
+        >>> model = DenoisingUNet(channels=1, widths=(8, 16), blocks=1)
+        >>> model(torch.rand(2, 1, 33, 50), torch.tensor([0.1, 0.2])).shape
         torch.Size([2, 1, 33, 50])
 
-    References: Ronneberger et al. 2015, arXiv:1505.04597 (U-Net); Zhang et al. 2018, arXiv:1710.04026 (FFDNet); Zhang et
-        al. 2021, arXiv:2008.13751 (DRUNet); Mohan et al. 2020, arXiv:1906.05478 (no biases).
+    References: Ronneberger et al. 2015, arXiv:1505.04597 (U-Net); Zhang et al. 2018, arXiv:1710.04026 (FFDNet);
+        Zhang et al. 2021, arXiv:2008.13751 (DRUNet); Mohan et al. 2020, arXiv:1906.05478 (no biases).
     """
 
     def __init__(

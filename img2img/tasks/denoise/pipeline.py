@@ -36,7 +36,7 @@ class Denoiser:
         self, model: DenoisingUNet, device: torch.device, dtype: torch.dtype, tile: int, name: str = "unnamed"
     ) -> None:
         keep_big_buffers()
-        self.model = model.eval().to(device=device, memory_format=torch.channels_last)
+        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
         self.device, self.dtype, self.tile, self.name = device, dtype, tile, name
 
     @classmethod
@@ -111,7 +111,7 @@ class Denoiser:
     def estimator(self) -> NoiseEstimator:
         """Read when first needed: a given sigma does not need it."""
         model = build(load_checkpoint(ESTIMATOR), "estimator", NoiseEstimator, ESTIMATOR)
-        return model.eval().to(device=self.device, memory_format=torch.channels_last)
+        return model.eval().to(self.device).to(memory_format=torch.channels_last)
 
 
 def build(checkpoint: Checkpoint, network: str, kind: type[M], name: str | Path) -> M:
