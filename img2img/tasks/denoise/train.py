@@ -139,6 +139,7 @@ class DenoiseTask:
             "config": {k: v for k, v in self.recipe.model.items() if k != "network"},
             "range": "sRGB in [0, 1], not normalised; sigma in the same units",
             "mixture": asdict(self.mixture),
+            "data": self.recipe.source,
             "version": __version__,
             "commit": commit(),
             "training": facts,
