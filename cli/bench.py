@@ -136,3 +136,31 @@ def sigma(**settings: Any) -> None:
     from img2img.benchmarks import noise_level
 
     noise_level.run(noise_level.Settings(**settings), echo=click.echo)
+
+
+@bench.command()
+@_data
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("denoise"),
+    multiple=True,
+    default=("denoise-fast", "denoise-best"),
+    show_default=True,
+    help="Weights to measure; may be given several times.",
+)
+@_limit
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def photo(**settings: Any) -> None:
+    """Pictures as users have them, the level unknown: clean ones, camera noise, JPEG, enlarged."""
+    from img2img.benchmarks import photographs
+
+    photographs.run(photographs.Settings(**settings), echo=click.echo)
