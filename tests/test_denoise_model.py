@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.benchmarks.speed import kmac_per_pixel
-from img2img.tasks.denoise.loss import DenoisingObjective, EstimatorObjective
+from img2img.tasks.denoise.loss import DenoisingObjective, EstimatorObjective, negative_psnr
 from img2img.tasks.denoise.model import DenoisingUNet, NoiseEstimator
 from img2img.tasks.denoise.train import grow_from
 from img2img.training.run import find_recipe
@@ -50,6 +51,17 @@ def test_the_network_scales_with_its_input(model: DenoisingUNet) -> None:
 def test_a_map_of_equal_levels_is_the_level(model: DenoisingUNet) -> None:
     noisy = torch.rand(1, 3, 16, 18)
     torch.testing.assert_close(model(noisy, torch.tensor([0.1])), model(noisy, torch.full((1, 1, 16, 18), 0.1)))
+
+
+def test_negative_psnr_falls_by_the_decibels_gained_at_every_level() -> None:
+    clean = torch.full((2, 3, 4, 4), 0.5)
+    twice, once = (negative_psnr(clean + error * torch.tensor([0.05, 0.2]).view(2, 1, 1, 1), clean) for error in (2, 1))
+    assert (twice - once).item() == pytest.approx(0.02 * 2 * np.log(2), rel=0.01)
+
+
+def test_an_unknown_loss_is_named(model: DenoisingUNet) -> None:
+    with pytest.raises(ValueError, match="l1, psnr"):
+        DenoisingObjective(model, "l3")
 
 
 def test_one_batch_can_be_learnt_by_heart() -> None:

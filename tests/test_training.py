@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def test_two_processes_train_and_agree(recipe: Path, pictures: Path, tmp_path: P
     script = tmp_path / "two.py"
     script.write_text(
         "import sys, torch\n"
+        "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from lightning.fabric import Fabric\n"
         "from img2img.tasks.denoise.train import build\n"
@@ -95,8 +97,10 @@ def test_two_processes_train_and_agree(recipe: Path, pictures: Path, tmp_path: P
         "fabric = Fabric(accelerator='cpu', devices=2, strategy='ddp')\n"
         "fabric.launch()\n"
         "torch.manual_seed(fabric.global_rank)  # DDP must make the first weights equal\n"
-        "task = build(read_recipe(recipe), pictures, fabric.device)\n"
-        "Training(task, read_recipe(recipe), out, fabric).run()\n"
+        "plan = replace(read_recipe(recipe), steps=15)\n"
+        "task = build(plan, pictures, fabric.device)\n"
+        "# Only the first process's clock says that the time is over; the other must stop with it.\n"
+        "Training(task, plan, out, fabric).run(minutes=9 * fabric.global_rank)\n"
         "torch.save(task.model.state_dict(), out / f'rank{fabric.global_rank}.pt')\n"
     )
     command = [sys.executable, str(script), str(recipe), str(pictures), str(tmp_path / "out")]
@@ -104,6 +108,7 @@ def test_two_processes_train_and_agree(recipe: Path, pictures: Path, tmp_path: P
     assert result.returncode == 0, result.stderr[-2000:]
     one, two = (torch.load(tmp_path / f"out/rank{rank}.pt", weights_only=True) for rank in range(2))
     assert [k for k in one if not torch.equal(one[k], two[k])] == []
+    assert int(list(csv.DictReader((tmp_path / "out/log.csv").open()))[-1]["step"]) == 10
 
 
 def test_the_schedule_warms_up_and_ends_at_zero() -> None:
@@ -116,10 +121,13 @@ def test_the_schedule_warms_up_and_ends_at_zero() -> None:
 
 
 def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
-    for name in ("denoise-fast", "denoise-best", "noise-estimator"):
+    held_out = set()
+    for name in ("denoise-fast", "denoise-fast-psnr", "denoise-best", "noise-estimator"):
         recipe = find_recipe("denoise", Path(name))
-        assert recipe.name == name
+        assert name.startswith(recipe.name)
         assert len(recipe.validation) == 24
+        held_out |= set(recipe.validation)
+    assert len(held_out) == 24  # what one training holds out, no other that starts from its weights has seen
 
 
 def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
@@ -151,13 +159,17 @@ def test_no_pictures_no_state_and_a_run_already_there_are_said(recipe: Path, pic
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainingError, match="holds 0 pictures"):
         run(recipe, tmp_path / "empty", tmp_path / "a")
-    with pytest.raises(TrainingError, match="cannot be resumed"):
+    with pytest.raises(TrainingError, match="no training that could be resumed"):
         run(recipe, pictures, tmp_path / "b", resume=True)
+    assert not (tmp_path / "b").exists()
     run(recipe, pictures, tmp_path / "c", minutes=0)
     with pytest.raises(TrainingError, match="--resume"):
         run(recipe, pictures, tmp_path / "c")
     recipe.write_text(RECIPE.replace("[8, 8]", "[8, 12]"))
     with pytest.raises(TrainingError, match="belongs to another recipe"):
+        run(recipe, pictures, tmp_path / "c", resume=True)
+    (tmp_path / "c/state.safetensors").write_bytes(b"half")
+    with pytest.raises(TrainingError, match="cannot be resumed from"):
         run(recipe, pictures, tmp_path / "c", resume=True)
 
 
@@ -169,15 +181,47 @@ def test_an_unreadable_picture_is_named_and_left_out(
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     build(read_recipe(recipe), tmp_path, torch.device("cpu"))
     assert "broken.png" in capsys.readouterr().err
+    (tmp_path / "0.png").write_bytes(b"")  # the only one held out
+    with pytest.raises(TrainingError, match="none of the pictures held out"):
+        build(read_recipe(recipe), tmp_path, torch.device("cpu"))
 
 
-def test_the_average_is_what_is_validated(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def training(recipe: Path, pictures: Path, tmp_path: Path) -> Training:
     fabric = Fabric(accelerator="cpu", devices=1)
     task = build(read_recipe(recipe), pictures, fabric.device)
-    training = Training(task, read_recipe(recipe), tmp_path, fabric)
+    return Training(task, read_recipe(recipe), tmp_path / "run", fabric)
+
+
+def test_the_average_is_what_is_validated(training: Training) -> None:
+    model = training.task.model
     with torch.no_grad():
-        for parameter in task.model.parameters():
+        for parameter in model.parameters():
             parameter.add_(1)
-    training.average.update(task.model, step=10**9)
-    name, parameter = next(iter(task.model.named_parameters()))
+    training.average.update(model, step=10**9)
+    name, parameter = next(iter(model.named_parameters()))
     torch.testing.assert_close(training.average.tensors[name], parameter.detach() - 0.999, rtol=0, atol=1e-5)
+    assert training.average.tensors[name].stride() == parameter.stride()  # or a GPU averages tensor by tensor
+
+
+def test_scores_and_picture_come_from_the_model_in_eval_mode(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    for name in ("validate", "picture"):
+        original = getattr(training.task, name)
+
+        def noted(model: torch.nn.Module, original: Callable[..., object] = original) -> object:
+            modes.append((model.training, torch.is_inference_mode_enabled()))
+            return original(model)
+
+        monkeypatch.setattr(training.task, name, noted)
+    training.run(minutes=0)
+    assert modes == [(False, True)] * 2
+    assert training.task.model.training
+
+
+def test_a_training_without_any_score_says_so(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.task, "validate", lambda model: {"score": float("nan")})
+    with pytest.raises(TrainingError, match="diverged"):
+        training.run()

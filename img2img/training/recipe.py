@@ -34,6 +34,7 @@ class Recipe:
         precision: bf16 or fp32, of the forward and backward pass.
         seed: of everything random.
         every: steps between validations, which also save the state.
+        loss: which of the task's losses; its first one without.
         source: the training data and its licence, as the weight file is to name them.
         init: weights to start from (a name or file); networks may grow from smaller ones.
         validation: files (relative to --data) never trained on, which choose the best weights.
@@ -54,6 +55,7 @@ class Recipe:
     precision: str = "bf16"
     seed: int = 0
     every: int = 1000
+    loss: str = ""
     source: str = ""
     init: str | None = None
     validation: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     """The task of a recipe: `[model] network` is `unet` or `estimator`, the rest are arguments of that network.
 
     Raises:
-        TrainingError: no usable pictures, or a network that does not exist.
+        TrainingError: no usable pictures to train on or to hold out, or a network that does not exist.
     """
     arguments = dict(recipe.model)
     network = arguments.pop("network", "unet")
@@ -45,6 +45,8 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     crops, more = load_all(held_out)
     for line in problems + more:
         print(f"left out: {line}", file=sys.stderr)
+    if not crops:
+        raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
     source = PatchSource(images, device)
     kind = DenoiseTask if network == "unet" else EstimatorTask
     return kind(model, network, recipe, source, [center(crop, device) for crop in crops])
@@ -111,7 +113,7 @@ class DenoiseTask:
 
     def objective(self) -> nn.Module:
         assert isinstance(self.model, DenoisingUNet)
-        return DenoisingObjective(self.model)
+        return DenoisingObjective(self.model, self.recipe.loss or "l1")
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         return degrade(self.source.sample(n, patch, generator), self.mixture, generator)
@@ -128,8 +130,7 @@ class DenoiseTask:
     def picture(self, model: nn.Module) -> Tensor:
         """Noisy, denoised and clean side by side: (3, H, 3 W)."""
         clean, noisy, sigma = self.held_out[len(SIGMAS) - 1]
-        with torch.inference_mode():
-            return torch.cat((noisy, model(noisy, sigma).float(), clean), 3)[0]
+        return torch.cat((noisy, model(noisy, sigma).float(), clean), 3)[0]
 
     def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:
         header = {
@@ -167,8 +168,7 @@ class EstimatorTask(DenoiseTask):
     def picture(self, model: nn.Module) -> Tensor:
         """The noisy crop beside the estimated level (white is sigma_max): (3, H, 2 W)."""
         _, noisy, _ = self.held_out[len(SIGMAS) - 1]
-        with torch.inference_mode():
-            level = model(noisy).float().exp() * 255 / self.mixture.sigma_max
+        level = model(noisy).float().exp() * 255 / self.mixture.sigma_max
         shown = nn.functional.interpolate(level, size=noisy.shape[-2:], mode="nearest").expand_as(noisy)
         return torch.cat((noisy, shown), 3)[0]
 
