@@ -20,7 +20,7 @@ GREY_LEVELS = 255
 @click.command()
 @click.option(
     "--sigma",
-    type=options.AutoOr(click.FloatRange(0, GREY_LEVELS)),
+    type=options.AutoOr(click.FloatRange(0, GREY_LEVELS), "a number from 0 to 255"),
     default="auto",
     show_default=True,
     help="Standard deviation of the noise in grey levels, 0 to 255; auto estimates it.",

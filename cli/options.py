@@ -21,8 +21,8 @@ FORMATS = ("png", "jpg", "webp", "avif", "tiff")
 class AutoOr(click.ParamType):
     """The word `auto`, which becomes None, or what another type takes."""
 
-    def __init__(self, other: click.ParamType) -> None:
-        self.other = other
+    def __init__(self, other: click.ParamType, what: str) -> None:
+        self.other, self.what = other, what
         self.name = f"auto or {other.name}"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
@@ -31,7 +31,12 @@ class AutoOr(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Leave `auto` to the library, which knows it as None."""
-        return None if value in ("auto", None) else self.other.convert(value, param, ctx)
+        if value in ("auto", None):
+            return None
+        try:
+            return self.other.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither auto nor {self.what}", param, ctx)
 
 
 class WeightsName(click.ParamType):
@@ -142,7 +147,7 @@ def computing(command: F) -> F:
             precision,
             click.option(
                 "--tile",
-                type=AutoOr(click.IntRange(32)),
+                type=AutoOr(click.IntRange(32), "a whole number from 32 on"),
                 default="auto",
                 show_default=True,
                 help="Side in pixels of the tiles that larger pictures are computed in.",

@@ -157,7 +157,7 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     folder = needed or os.path.isdir(output) or output.endswith(("/", os.sep))
     if folder and inputs[0] == STREAM:
         raise click.UsageError("what comes from standard input has no name: give a file as the output")
-    if folder and os.path.exists(output) and not os.path.isdir(output):
+    if folder and os.path.exists(output.rstrip("/" + os.sep)) and not os.path.isdir(output):
         raise click.UsageError(f"{output} is a file; these inputs need a folder as the output")
     return folder
 

@@ -26,7 +26,8 @@ class Checkpoint:
 
     Args:
         tensors: by parameter name, as stored (fp16); may hold several networks under prefixes.
-        header: `task`, `name`, `config` (arguments that build the model), `range`, `data`, `recipe`, `commit`, `score`.
+        header: `task`, `name`, `network`, `config` (arguments that build it), `range`, `data`, `version`, `commit`, and
+            `training`: recipe, steps, minutes, device, scores on held-out pictures.
     """
 
     tensors: dict[str, Tensor]
@@ -126,12 +127,13 @@ def read_header(path: Path) -> dict[str, Any]:
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write weights in fp16 with their header, whole or not at all."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     stored = {
         k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous(memory_format=torch.contiguous_format)
         for k, v in tensors.items()
     }
     temporary = path.with_name(path.name + ".tmp")
-    save_file(stored, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    # Not save_file, whose files only their owner may read.
+    temporary.write_bytes(save(stored, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)}))
     temporary.replace(path)

@@ -29,6 +29,9 @@ def test_round_trip(weights: Path) -> None:
     assert checkpoint.part("unet").keys() == DenoisingUNet(3, **CONFIG).state_dict().keys()
     assert all(t.dtype == torch.float32 for t in checkpoint.part("unet").values())
     assert not list(weights.parent.glob("*.tmp"))
+    plain = weights.with_name("plain")
+    plain.touch()
+    assert weights.stat().st_mode == plain.stat().st_mode  # whoever may read files here may read weights
 
 
 def test_the_index_describes_every_shipped_file() -> None:

@@ -107,6 +107,7 @@ def test_the_format_comes_from_the_name_and_must_not_contradict_it() -> None:
         (["in"], "in", "both input and output"),
         (["in"], "link", "both input and output"),
         (["in"], "other/a.png", "need a folder"),
+        (["in/a.png"], "other/a.png/", "need a folder"),
         (["in", "nowhere.png"], None, "nowhere.png: no such file"),
         ([STREAM, "in"], None, "cannot be mixed"),
         (["in"], STREAM, "one file only"),

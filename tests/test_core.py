@@ -123,8 +123,9 @@ def test_shuffle_starts_without_checkerboard() -> None:
     torch.testing.assert_close(out[..., ::2, ::2], out[..., 1::2, 1::2])
 
 
-def test_circular_network_commutes_with_rolling() -> None:
-    net = EncoderDecoder(1, 1, Layout((4, 4), 1, up="nearest", padding_mode="circular", skip="concat"))
+@pytest.mark.parametrize(("down", "up"), [*itertools.product(DOWN, UP[1:]), ("max", "unpool")])
+def test_circular_network_commutes_with_rolling(down: str, up: str) -> None:
+    net = EncoderDecoder(1, 1, Layout((4, 4), 1, down=down, up=up, padding_mode="circular", skip="concat"))
     x = torch.rand(1, 1, 16, 16)
     torch.testing.assert_close(net(x).roll((2, 4), (2, 3)), net(x.roll((2, 4), (2, 3))))
 
@@ -153,17 +154,21 @@ def test_even_kernel_at_stride_one_is_refused() -> None:
 
 
 @given(h=st.integers(1, 20), w=st.integers(1, 20), multiple=st.sampled_from([1, 2, 8, 16]))
-def test_padding_repeats_the_border_and_only_on_the_right_and_bottom(h: int, w: int, multiple: int) -> None:
+def test_padding_mirrors_and_only_on_the_right_and_bottom(h: int, w: int, multiple: int) -> None:
     x = torch.rand(1, 2, h, w)
     padded = pad_to_multiple(x, multiple)
     assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
     assert torch.equal(padded[..., :h, :w], x)
-    assert torch.equal(padded[..., -1, -1], x[..., -1, -1])
+    bottom, right = padded.shape[-2] - h, padded.shape[-1] - w
+    if bottom < h and right < w:
+        assert torch.equal(padded[..., -1, -1], x[..., h - 1 - bottom, w - 1 - right])
+    else:
+        assert torch.equal(padded[..., -1, -1], x[..., -1, -1])
 
 
 def test_a_circular_picture_is_never_padded() -> None:
     with pytest.raises(ValueError, match="multiple of 8"):
-        pad_to_multiple(torch.rand(1, 1, 9, 8), 8, "circular")
+        pad_to_multiple(torch.rand(1, 1, 9, 8), 8, circular=True)
 
 
 def test_center_crop() -> None:

@@ -361,6 +361,9 @@ def test_notes_on_a_stack_of_pages_are_not_kept() -> None:
     for options in ({"imagej": True}, {"metadata": {"axes": "YX"}}, {"ome": True}):
         picture = decoded(by_tifffile(random_samples(8, 9, 1, 16)[..., 0], **options))
         assert picture.exif is None or 0x010E not in parsed(picture.exif)
+    # tifffile writes its note as a second description.
+    picture = decoded(by_tifffile(random_samples(8, 9, 3, 16), photometric="rgb", description="a bird"))
+    assert parsed(picture.exif)[0x010E] == "a bird"
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ class Upsample(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("up", kind, Up)
-        self.kind, self.factor = kind, factor
+        self.kind, self.factor, self.circular = kind, factor, padding_mode == "circular"
         if kind == "transposed":
             if padding_mode == "circular":
                 raise ValueError(
@@ -219,8 +219,10 @@ class Upsample(nn.Module):
             if indices is None:
                 raise ValueError("up='unpool' needs the indices of down='max' at the same scale")
             return F.max_unpool2d(self.conv(x), indices, [self.factor, self.factor])
-        resized = F.interpolate(x, scale_factor=self.factor, mode=self.kind)
-        return self.conv(resized)
+        if self.kind == "bilinear" and self.circular:  # it reads one pixel beyond the border: that of the other side
+            resized = F.interpolate(F.pad(x, (1, 1, 1, 1), mode="circular"), scale_factor=self.factor, mode=self.kind)
+            return self.conv(resized[..., self.factor : -self.factor, self.factor : -self.factor])
+        return self.conv(F.interpolate(x, scale_factor=self.factor, mode=self.kind))
 
 
 def stage(

@@ -239,7 +239,7 @@ class EncoderDecoder(nn.Module):
         if self.layout.padding_mode == "valid":
             return self.decoder(*self.encoder(x))
         height, width = x.shape[-2:]
-        padded = pad_to_multiple(x, self.layout.stride, self.layout.padding_mode)
+        padded = pad_to_multiple(x, self.layout.stride, circular=self.layout.padding_mode == "circular")
         return self.decoder(*self.encoder(padded))[..., :height, :width]
 
 

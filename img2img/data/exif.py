@@ -170,7 +170,7 @@ def _read_directory(data: bytes, start: int, order: str, wanted: set[int] | None
     for entry in range(start + 2, start + 2 + 12 * (_field_count(data, start, order) or 0), 12):
         tag, kind, count = struct.unpack_from(f"{order}HHI", data, entry)
         size = count * _FIELD_SIZES.get(kind, 0)
-        if not size or (wanted is not None and tag not in wanted):
+        if not size or (wanted is not None and tag not in wanted) or tag in directory:  # of two, the first counts
             continue
         (pointer,) = struct.unpack_from(f"{order}I", data, entry + 8)
         if tag in _SUB_DIRECTORIES:

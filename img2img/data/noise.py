@@ -1,6 +1,7 @@
 """Noise as users' pictures have it: Gaussian, clipped to 8 bits, Poisson-like, blurred by a camera, from JPEG."""
 
 from dataclasses import dataclass
+from random import Random
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +40,9 @@ def to_eight_bits(x: Tensor) -> Tensor:
 
 def to_grey(x: Tensor) -> Tensor:
     """Luma (ITU-R BT.601, as Pillow's "L") in all three channels: (B, 3, H, W) to the same."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True).expand_as(x)
+    red, green, blue = x.split(1, 1)
+    # Plain numbers: a tensor of the weights would make a GPU wait for its copy.
+    return (0.299 * red + 0.587 * green + 0.114 * blue).expand_as(x)
 
 
 def camera_noise(clean: Tensor, sigma: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -76,7 +78,12 @@ def _blur_keeping_variance(noise: Tensor, width: Tensor) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: Tensor) -> Tensor:
-    """JPEG 4:2:0 there and back on the device, quality (B,) in 1..100; (B, 3, H, W) in [0, 1], any size."""
+    """JPEG 4:2:0 there and back on the device of x.
+
+    Args:
+        x: (B, 3, H, W) in [0, 1], any size.
+        quality: (B,) from 1 to 100, best on the CPU: kornia looks at its range, for which a GPU would have to wait.
+    """
     from kornia.enhance import jpeg_codec_differentiable  # slow import, training only
 
     height, width = x.shape[-2:]
@@ -90,7 +97,7 @@ def degrade(clean: Tensor, mixture: NoiseMixture, generator: Generator) -> tuple
     Args:
         clean: (B, 3, H, W) in [0, 1].
         mixture: the shares.
-        generator: on the device of clean; the only source of randomness.
+        generator: on the device of clean; all randomness comes from it or from its seed.
 
     Returns:
         clean (some of it turned grey), noisy, both (B, 3, H, W), and the local noise level (B, 1, H, W).
@@ -121,6 +128,7 @@ def degrade(clean: Tensor, mixture: NoiseMixture, generator: Generator) -> tuple
         noisy[eight_bit] = to_eight_bits(noisy[eight_bit])
     compressed = slice(0, int(camera.stop / 2 + dither))
     if compressed.stop:
-        quality = 60 + 38 * rand(compressed.stop)
+        seeded = Random(generator.initial_seed())
+        quality = torch.tensor([seeded.uniform(60, 98) for _ in range(compressed.stop)])
         noisy[compressed] = to_eight_bits(jpeg(noisy[compressed], quality))
     return clean, noisy, level

@@ -41,7 +41,10 @@ class Task(Protocol):
         """Figures of the averaged model on held-out data; `score` chooses the best, higher is better."""
         ...
 
-    def picture(self, model: nn.Module) -> Tensor: ...
+    def picture(self, model: nn.Module) -> Tensor:
+        """What the averaged model does, (3, H, W) in [0, 1]; like validate called in eval mode, without gradients."""
+        ...
+
     def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None: ...
 
 
@@ -94,8 +97,6 @@ class Training:
     def __init__(self, task: Task, recipe: Recipe, folder: Path, fabric: Fabric) -> None:
         self.task, self.recipe, self.folder, self.fabric = task, recipe, folder, fabric
         folder.mkdir(parents=True, exist_ok=True)
-        task.model.to(fabric.device)
-        self.average = Average(task.model, recipe.ema)
         self.step, self.seconds, self.pixels, self.best = 0, 0.0, 0, -math.inf
         self.objectives, self.optimizers = {}, {}
         for name, objective in task.objectives.items():
@@ -105,6 +106,7 @@ class Training:
                 trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
             )
             self.objectives[name], self.optimizers[name] = fabric.setup(objective, optimizer)
+        self.average = Average(task.model, recipe.ema)  # last, so that it lies in memory as the model does
 
     def resume(self) -> None:
         """Go on from the folder's state.
@@ -117,8 +119,9 @@ class Training:
             for name, objective in self.task.objectives.items():
                 objective.load_state_dict(state.part(tensors, f"objective.{name}"))
                 state.load_optimizer(self.optimizers[name], state.part(tensors, f"optimizer.{name}"))
-            self.average.tensors = {k: v.clone() for k, v in state.part(tensors, "average").items()}
-        except (RuntimeError, KeyError) as error:
+            for k, v in state.part(tensors, "average").items():
+                self.average.tensors[k].copy_(v)
+        except (RuntimeError, KeyError, IndexError) as error:
             raise TrainingError(f"{self.folder}: its state belongs to another recipe") from error
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.pixels, self.best = facts["pixels"], facts["best"]
@@ -132,20 +135,36 @@ class Training:
         state.save(self.folder / "state.safetensors", tensors, facts)
 
     def run(self, minutes: float | None = None) -> Path:
-        """Train to the recipe's last step, or for that many minutes, and save. Returns the best weights' file."""
+        """Train to the recipe's last step, or for that many minutes, and save. Returns the best weights' file.
+
+        Raises:
+            TrainingError: there are no best weights, because no score is a number or because they were taken away.
+        """
         log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
         started, seconds_before = time.monotonic(), self.seconds
         while self.step < self.recipe.steps:
             figures = self._train_step()
             self.seconds = seconds_before + time.monotonic() - started
-            out_of_time = minutes is not None and time.monotonic() - started > minutes * 60
+            out_of_time = minutes is not None and self._for_all(time.monotonic() - started > minutes * 60)
             if self.step % self.recipe.every == 0 or self.step == self.recipe.steps or out_of_time:
                 self._validate_and_save(figures, log)
             if out_of_time:
                 break
         if log:
             log.close()
-        return self.folder / "best.safetensors"
+        best = self.folder / "best.safetensors"
+        if not best.is_file():
+            diverged = self.best == -math.inf
+            reason = "no score is a number, the training has diverged" if diverged else "nothing new scored better"
+            raise TrainingError(f"there is no {best}: {reason}")
+        return best
+
+    def _for_all(self, decision: bool) -> bool:
+        """The first process's decision: clocks differ, and a process that went on alone would wait for ever."""
+        if self.fabric.world_size == 1:
+            return decision
+        # Asked for at every tenth step only, because a GPU has to wait for the answer.
+        return self.step % 10 == 0 and self.fabric.broadcast(decision)
 
     def _train_step(self) -> dict[str, Tensor]:
         recipe, fabric = self.recipe, self.fabric
@@ -172,13 +191,11 @@ class Training:
 
     def _validate_and_save(self, figures: dict[str, Tensor], log: Log | None) -> None:
         if log:
-            before = self.average.apply_to(self.task.model)
-            scores = self._scores()
+            scores, picture = self._judge_average()
             if scores["score"] > self.best:
                 self.best = scores["score"]
                 self.task.ship(self.average.tensors, self.folder / "best.safetensors", self._facts(scores))
-            log.picture(self.task.picture(self.task.model), self.step)
-            self.task.model.load_state_dict(before)
+            log.picture(picture, self.step)
             row = {k: v.item() for k, v in figures.items()} | {f"val/{k}": v for k, v in scores.items()}
             row |= {"lr": learning_rate(self.recipe, self.step)}
             row |= {"seconds": self.seconds, "megapixels": self.pixels / 1e6}
@@ -186,12 +203,16 @@ class Training:
             self.save()
         self.fabric.barrier()
 
-    def _scores(self) -> dict[str, float]:
-        self.task.model.eval()
+    def _judge_average(self) -> tuple[dict[str, float], Tensor]:
+        """Scores and picture of the averaged model."""
+        model = self.task.model
+        before = self.average.apply_to(model)
+        model.eval()
         with torch.inference_mode(), self.fabric.autocast():
-            scores = self.task.validate(self.task.model)
-        self.task.model.train()
-        return scores
+            scores, picture = self.task.validate(model), self.task.picture(model)
+        model.train()
+        model.load_state_dict(before)
+        return scores, picture
 
     def _facts(self, scores: dict[str, float]) -> dict[str, Any]:
         return {

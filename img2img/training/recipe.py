@@ -70,7 +70,7 @@ def read_recipe(path: Path) -> Recipe:
     """A recipe from its TOML file.
 
     Raises:
-        TrainingError: not readable, not TOML, an unknown or missing entry.
+        TrainingError: not readable, not TOML, an unknown or missing entry, an unknown precision.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +81,10 @@ def read_recipe(path: Path) -> Recipe:
         for name in ("betas", "validation"):
             if name in entries:
                 entries[name] = tuple(entries[name])
-        return Recipe(**entries)
+        recipe = Recipe(**entries)
+        if recipe.precision not in ("bf16", "fp32"):
+            raise TrainingError(f"recipe {path}: precision must be bf16 or fp32, not {recipe.precision!r}")
+        return recipe
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"recipe {path} cannot be read: {error}") from error
     except (KeyError, TypeError) as error:

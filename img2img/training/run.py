@@ -63,8 +63,11 @@ def train(
     if steps:
         plan = replace(plan, steps=steps)
     folder = out or Path("runs") / plan.name
-    if not resume and (folder / "state.safetensors").exists():
+    started = (folder / "state.safetensors").exists()
+    if started and not resume:
         raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")
+    if resume and not started:
+        raise TrainingError(f"{folder} holds no training that could be resumed")
     keep_big_buffers()
     target = pick_device(device)
     precision = "bf16-mixed" if pick_precision(plan.precision, target) == torch.bfloat16 else "32-true"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -34,10 +34,18 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Put back what `optimizer_tensors` gave, laid out in memory as the parameters are.
+
+    A fused step reads parameter, gradient and moments as flat memory: moments in another order (channels last or not)
+    would silently belong to other weights on the CPU, and be refused on a GPU.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".", 1)
+        parameter = parameters[int(number)]
+        if tensor.shape == parameter.shape:
+            tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         entries.setdefault(int(number), {})[name] = tensor
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
@@ -46,7 +54,8 @@ def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors and facts, whole or not at all."""
     stored = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
     temporary = path.with_name(path.name + ".tmp")
-    save_file(stored, temporary, metadata={"facts": json.dumps(facts)})
+    # Not save_file, whose files only their owner may read.
+    temporary.write_bytes(to_bytes(stored, metadata={"facts": json.dumps(facts)}))
     temporary.replace(path)
 
 
