@@ -10,14 +10,17 @@ from .debug import debug
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE|NAME")
 @debug
-def info(file: Path) -> None:
-    """Print as JSON what a weight FILE says of itself, its size and its sha256."""
-    from img2img.checkpoints import read_header
+def info(file: str) -> None:
+    """Print as JSON what a weight FILE, or shipped weights, say of themselves, with size and sha256."""
+    from img2img.checkpoints import names, read_header, weights_file
 
-    header = read_header(file)
-    with file.open("rb") as stream:
+    path = weights_file(file) if file in names() else Path(file)
+    if not path.is_file():
+        raise click.UsageError(f"{file}: neither a file nor the name of shipped weights ({', '.join(names())})")
+    header = read_header(path)
+    with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    facts = {"file": str(file), "bytes": file.stat().st_size, "sha256": digest, **header}
+    facts = {"file": str(path), "bytes": path.stat().st_size, "sha256": digest, **header}
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -1,5 +1,6 @@
 """Options that several commands share, each with one meaning."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import fields
@@ -34,9 +35,12 @@ class AutoOr(click.ParamType):
         if value in ("auto", None):
             return None
         try:
-            return self.other.convert(value, param, ctx)
+            number = self.other.convert(value, param, ctx)
         except click.BadParameter:
+            number = math.nan
+        if math.isnan(number):
             self.fail(f"{value!r} is neither auto nor {self.what}", param, ctx)
+        return number
 
 
 class WeightsName(click.ParamType):

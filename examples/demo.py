@@ -7,6 +7,7 @@ from img2img.metrics import psnr8
 from img2img.tasks.denoise import Denoiser
 
 HERE = Path(__file__).parent
+WEIGHTS = "denoise-fast"
 
 
 def main() -> None:
@@ -14,11 +15,11 @@ def main() -> None:
     clean = read_picture(HERE / "clean.png").to_tensor()
     picture = read_picture(HERE / "noisy.png")
     noisy = picture.to_tensor()
-    denoiser = Denoiser.from_pretrained()
+    denoiser = Denoiser.from_pretrained(WEIGHTS)
     denoised = denoiser(noisy)
     result = HERE / "denoised.png"
     write_picture(picture.with_tensor(denoised), result, "png")
-    print(f"{HERE.name}/noisy.png, {picture.width}x{picture.height}, weights {denoiser.name}")
+    print(f"{HERE.name}/noisy.png, {picture.width}x{picture.height}, weights {WEIGHTS}")
     print(f"noise, estimated: {255 * denoiser.estimate_sigma(noisy):.1f} grey levels")
     print(f"PSNR before:      {psnr8(clean, noisy):.2f} dB")
     print(f"PSNR after:       {psnr8(clean, denoised):.2f} dB")

@@ -128,6 +128,7 @@ def test_too_large_a_picture_fails_alone(model: str) -> None:
         (("--model", "denoise-nothing"), "there are denoise-fast, "),
         (("--sigma", "300"), "300"),
         (("--sigma", "much"), "'much' is neither auto nor a number from 0 to 255"),
+        (("--sigma", "nan"), "'nan' is neither auto nor a number from 0 to 255"),
         (("--strength", "2"), "2"),
         (("--format", "gif"), "gif"),
         (("--tile", "1"), "'1' is neither auto nor a whole number from 32 on"),

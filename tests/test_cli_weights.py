@@ -97,3 +97,11 @@ def test_info_says_in_one_line_what_is_no_weight_file(tmp_path: Path) -> None:
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
         assert str(file) in result.stderr
     assert run("info", str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_info_takes_a_name_or_a_file_and_says_when_it_is_neither() -> None:
+    by_name = run("info", "denoise-fast")
+    assert json.loads(by_name.stdout)["name"] == "denoise-fast"
+    unknown = run("info", "denoise-slow")
+    assert unknown.exit_code == 2
+    assert "neither a file nor the name" in unknown.stderr

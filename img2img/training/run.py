@@ -49,7 +49,7 @@ def train(
         task: which.
         data: folder of training data.
         recipe: file, or name of a shipped recipe; the task's default without.
-        out: folder of the run; `runs/<recipe>` without.
+        out: folder of the run; `runs/<the recipe file's name>` without.
         resume: go on from the folder's state.
         minutes: stop after that long; `resume` goes on.
         steps: instead of the recipe's number.
@@ -62,7 +62,7 @@ def train(
     plan = find_recipe(task, recipe)
     if steps:
         plan = replace(plan, steps=steps)
-    folder = out or Path("runs") / plan.name
+    folder = out or Path("runs") / Path(recipe or plan.name).stem
     started = (folder / "state.safetensors").exists()
     if started and not resume:
         raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")

@@ -59,7 +59,6 @@ class DenoisingUNet(nn.Module):
             skip="add",
             bias=False,
         )
-        self.channels = channels
         self.noise = EncoderDecoder(channels + 1, channels, layout)
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .model import DenoisingUNet, NoiseEstimator
 
 M = TypeVar("M", bound=torch.nn.Module)
 
-TILE = {"cpu": 768, "mps": 768, "cuda": 2048}
+TILE = {"cpu": 640, "mps": 640, "cuda": 2048}
 OVERLAP = 64
 ESTIMATOR = "noise-estimator"
 ESTIMATE_CROP, ESTIMATE_CROPS = 512, 9  # the level of a large picture is taken from a 3x3 grid of crops
@@ -32,12 +32,10 @@ class Denoiser:
         torch.Size([3, 40, 50])
     """
 
-    def __init__(
-        self, model: DenoisingUNet, device: torch.device, dtype: torch.dtype, tile: int, name: str = "unnamed"
-    ) -> None:
+    def __init__(self, model: DenoisingUNet, device: torch.device, dtype: torch.dtype, tile: int) -> None:
         keep_big_buffers()
         self.model = model.eval().to(device).to(memory_format=torch.channels_last)
-        self.device, self.dtype, self.tile, self.name = device, dtype, tile, name
+        self.device, self.dtype, self.tile = device, dtype, tile
 
     @classmethod
     def from_pretrained(
@@ -62,7 +60,7 @@ class Denoiser:
         checkpoint = load_checkpoint(name_or_file)
         where = pick_device(device)
         model = build(checkpoint, "unet", DenoisingUNet, name_or_file)
-        return cls(model, where, pick_precision(precision, where), tile or TILE[where.type], str(name_or_file))
+        return cls(model, where, pick_precision(precision, where), tile or TILE[where.type])
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, sigma: float | Literal["auto"] = "auto", strength: float = 1.0) -> Tensor:
