@@ -8,6 +8,7 @@ from typing import Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ...checkpoints import Checkpoint, load_checkpoint
 from ...core.tiling import tiled
@@ -99,11 +100,17 @@ class Denoiser:
     @torch.inference_mode()
     def estimate_sigma(self, image: Tensor) -> float:
         """The noise level of an image (C, H, W) in [0, 1], in the same units."""
-        logs = []
+        logs, clipped = [], []
         for crop in crops(image):
             noisy = crop[None].to(self.device, torch.float32).expand(-1, 3, -1, -1)
-            logs.append(self.estimator(noisy).flatten())
-        return torch.cat(logs).median().exp().item()
+            level = self.estimator(noisy)
+            logs.append(level.flatten())
+            clipped.append(
+                adaptive_avg_pool2d(((noisy <= 0) | (noisy >= 1)).float().mean(1), level.shape[-2:]).flatten()
+            )
+        level, share = torch.cat(logs), torch.cat(clipped)
+        # Black and white cut the noise off: only the quarter of the cells with the fewest such pixels has a say.
+        return level[share <= share.quantile(0.25)].median().exp().item()
 
     @cached_property
     def estimator(self) -> NoiseEstimator:
