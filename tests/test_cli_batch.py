@@ -11,6 +11,7 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,14 @@ from img2img.cli.pipeline import Pipeline, Task, whole_file
 from img2img.cli.plan import Job
 
 SCRIPT = [sys.executable, shout.__file__]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _interrupts_arrive() -> Iterator[None]:
+    """A shell starts its background jobs with SIGINT ignored, and so would be every process that a test starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
