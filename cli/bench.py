@@ -43,6 +43,22 @@ _case = click.option(
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures, by name.")
 
 
+_models = click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("denoise"),
+    multiple=True,
+    help="Weights to measure; may be given several times.  [default: all]",
+)
+
+_out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON into this folder.",
+)
+
+
 @click.group()
 @debug
 def bench() -> None:
@@ -54,13 +70,7 @@ def bench() -> None:
 @click.option(
     "--sigma", "sigmas", type=Numbers(), default="15,25,50", show_default=True, help="Noise levels in grey levels."
 )
-@click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("denoise"),
-    multiple=True,
-    help="Weights to measure; may be given several times.  [default: all]",
-)
+@_models
 @_case
 @_limit
 @click.option("--auto/--no-auto", default=True, show_default=True, help="Also with the noise level estimated.")
@@ -83,23 +93,12 @@ def denoise(models: tuple[str, ...], **settings: Any) -> None:
 
 
 @bench.command()
-@click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("denoise"),
-    multiple=True,
-    help="Weights to measure; may be given several times.  [default: all]",
-)
+@_models
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also time scikit-image's methods.")
 @click.option(
     "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times of which the median is taken."
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON into this folder.",
-)
+@_out
 @options.device
 @debug
 def speed(models: tuple[str, ...], **settings: Any) -> None:
@@ -122,12 +121,7 @@ def speed(models: tuple[str, ...], **settings: Any) -> None:
 @options.weights("denoise", default="denoise-fast")
 @_case
 @_limit
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON into this folder.",
-)
+@_out
 @options.device
 @options.precision
 @debug
@@ -150,12 +144,7 @@ def sigma(**settings: Any) -> None:
     help="Weights to measure; may be given several times.",
 )
 @_limit
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON into this folder.",
-)
+@_out
 @options.device
 @options.precision
 @debug
