@@ -15,3 +15,7 @@ class WeightsError(Img2ImgError):
 
 class TrainingError(Img2ImgError):
     """A recipe or a training folder does not fit."""
+
+
+class BitstreamError(Img2ImgError):
+    """An `.i2i` file is damaged, truncated, too new, or needs a model that is not here."""

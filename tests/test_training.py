@@ -16,8 +16,9 @@ from skimage.io import imsave
 from img2img.checkpoints import load_checkpoint, read_header
 from img2img.errors import TrainingError
 from img2img.tasks.denoise import Denoiser
-from img2img.tasks.denoise.train import build, split
+from img2img.tasks.denoise.train import build
 from img2img.training.loop import Training, learning_rate
+from img2img.training.photographs import split
 from img2img.training.recipe import Phase, Recipe, read_recipe
 from img2img.training.run import find_recipe, train
 

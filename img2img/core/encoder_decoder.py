@@ -45,6 +45,8 @@ class Layout:
             `shuffle` (sub-pixel convolution with ICNR initialisation).
         kernels: side of the resampling convolution; default 2 for strided and transposed, 3 for the others.
         skip: how the encoder's features join the decoder's: `none`, `add`, `concat`.
+        shortcut: add to each resampling, norm included, a linear one of unoverlapped blocks without bias, so that the
+            network can start as a linear block transform and learn only what is better (AuxT, arXiv:2501.13751).
         bias: whether convolutions have one; without, and with ReLU, the network scales with its input (Mohan 2020).
         padding_mode: `zeros`, `replicate`, `circular` (tileable), or `valid`: unpadded convolutions, smaller output.
 
@@ -62,6 +64,7 @@ class Layout:
     up: Up | tuple[Up, ...] = "transposed"
     kernels: tuple[int, ...] | None = None
     skip: Skip = "none"
+    shortcut: bool = False
     bias: bool = True
     padding_mode: PaddingMode = "zeros"
 
@@ -72,6 +75,8 @@ class Layout:
             value = getattr(self, name)
             if isinstance(value, tuple | list) and len(value) != len(self.widths):
                 raise ValueError(f"{name} has {len(value)} entries for {len(self.widths)} widths")
+        if self.shortcut and (self.factor(0) == 1 or any(self.blocks_at(i) for i in range(len(self.widths)))):
+            raise ValueError("a shortcut needs scales that are resampled and have no blocks")
 
     def blocks_at(self, scale: int) -> int:
         return self.blocks if isinstance(self.blocks, int) else self.blocks[scale]
@@ -119,10 +124,12 @@ class Encoder(nn.Module):
 
     def __init__(self, in_channels: int, layout: Layout) -> None:
         super().__init__()
-        self.down, self.stages = nn.ModuleList(), nn.ModuleList()
+        self.down, self.stages, self.shortcuts = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels = in_channels
         for i, width in enumerate(layout.widths):
             down: nn.Module = nn.Identity()
+            if layout.shortcut:
+                self.shortcuts.append(nn.Conv2d(channels, width, layout.factor(i), layout.factor(i), bias=False))
             if layout.factor(i) > 1:
                 kind = layout.down_at(i)
                 down = Downsample(
@@ -138,11 +145,14 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
         features, all_indices = [], []
-        for down, run in zip(self.down, self.stages, strict=True):
+        for i, (down, run) in enumerate(zip(self.down, self.stages, strict=True)):
             indices = None
+            linear = self.shortcuts[i](x) if self.shortcuts else None
             if isinstance(down, Downsample):
                 x, indices = down(x)
             x = run(x)
+            if linear is not None:
+                x = x + linear
             features.append(x)
             all_indices.append(indices)
         return features, all_indices
@@ -164,9 +174,14 @@ class Decoder(nn.Module):
         super().__init__()
         self.skip, self.valid = layout.skip, layout.padding_mode == "valid"
         self.up, self.after, self.stages = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.shortcuts = nn.ModuleList()
         channels = layout.widths[-1]
         for i in reversed(range(len(layout.widths))):
             finer = layout.widths[i - 1] if i else out_channels
+            if layout.shortcut:
+                self.shortcuts.append(
+                    nn.ConvTranspose2d(channels, finer, layout.factor(i), layout.factor(i), bias=False)
+                )
             if layout.factor(i) > 1:
                 kind = layout.up_at(i)
                 self.up.append(
@@ -195,13 +210,17 @@ class Decoder(nn.Module):
     def forward(self, features: list[Tensor], indices: list[Tensor | None] | None = None) -> Tensor:
         pooling = list(indices) if indices else [None] * len(self.up)
         x, skips = features[-1], features[:-1]
-        for up, after, run in zip(self.up, self.after, self.stages, strict=False):
+        for i, (up, after, run) in enumerate(zip(self.up, self.after, self.stages, strict=False)):
+            linear = self.shortcuts[i](x) if self.shortcuts else None
             x = after(up(x, pooling.pop()))
+            if linear is not None:
+                x = x + linear
             if self.skip != "none":
                 x = self._join(x, skips.pop())
             x = run(x)
         last = self.up[-1]
-        return last(x, pooling.pop()) if isinstance(last, Upsample) else last(x)
+        result = last(x, pooling.pop()) if isinstance(last, Upsample) else last(x)
+        return result + self.shortcuts[-1](x) if self.shortcuts else result
 
     def _join(self, x: Tensor, skip: Tensor) -> Tensor:
         if self.valid:

@@ -4,16 +4,30 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 
 from ..errors import TrainingError
 from ..runtime import keep_big_buffers, pick_device, pick_precision
 from .loop import Training
 from .recipe import Recipe, read_recipe
 
-DEFAULT_RECIPES = {"denoise": "denoise-fast"}
+DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast"}
+FOLDERS = {"denoise": "denoise", "codec": "compress"}  # of img2img.tasks: called as the command that uses the weights
+
+
+class Autocast(MixedPrecision):
+    """bf16 where torch.autocast wants it, and only there.
+
+    Lightning's own rounds what goes into the network to bf16 as well: half a grey level of the lighter half of a
+    picture, in the target of the loss, too.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
 
 
 def find_recipe(task: str, recipe: Path | None) -> Recipe:
@@ -25,7 +39,7 @@ def find_recipe(task: str, recipe: Path | None) -> Recipe:
     if task not in DEFAULT_RECIPES:
         raise TrainingError(f"no task {task!r} to train; there are: {', '.join(DEFAULT_RECIPES)}")
     name = str(recipe) if recipe else DEFAULT_RECIPES[task]
-    ours = Path(str(files(f"img2img.tasks.{task}"))) / "recipes" / f"{name}.toml"
+    ours = Path(str(files(f"img2img.tasks.{FOLDERS[task]}"))) / "recipes" / f"{name}.toml"
     read = read_recipe(ours if ours.is_file() else Path(name))
     if read.task != task:
         raise TrainingError(f"recipe {name} is for {read.task!r}, not for {task!r}")
@@ -70,11 +84,12 @@ def train(
         raise TrainingError(f"{folder} holds no training that could be resumed")
     keep_big_buffers()
     target = pick_device(device)
-    precision = "bf16-mixed" if pick_precision(plan.precision, target) == torch.bfloat16 else "32-true"
     fabric = Fabric(
         accelerator=target.type,
         devices=devices,
-        precision=precision,  # type: ignore[arg-type]
+        plugins=[Autocast("bf16-mixed", target.type)]
+        if pick_precision(plan.precision, target) == torch.bfloat16
+        else [],
         strategy="ddp" if devices > 1 else "auto",
     )
     fabric.launch()
@@ -82,7 +97,7 @@ def train(
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     torch.manual_seed(plan.seed)
-    build = import_module(f"img2img.tasks.{task}.train").build
+    build = import_module(f"img2img.tasks.{FOLDERS[task]}.train").build
     training = Training(build(plan, data, fabric.device), plan, folder, fabric)
     if resume:
         training.resume()

@@ -1,7 +1,5 @@
 """Training data, validation and shipping of the denoiser and of the noise-level estimator."""
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,20 +7,18 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ... import __version__
 from ...checkpoints import load_checkpoint, save_checkpoint
-from ...data.folder import find_images
-from ...data.io import FORMATS
 from ...data.noise import NoiseMixture, degrade
-from ...data.patches import PatchSource, load_all
+from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...metrics import psnr
+from ...training.photographs import load_photographs
+from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .loss import DenoisingObjective, EstimatorObjective
 from .model import DenoisingUNet, NoiseEstimator
 
 NETWORKS = {"unet": DenoisingUNet, "estimator": NoiseEstimator}
-CROP = 256  # side of the validation crops
 SIGMAS = (15, 25, 50)
 
 
@@ -36,41 +32,12 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     network = arguments.pop("network", "unet")
     if network not in NETWORKS:
         raise TrainingError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
-    training, held_out = split(data, recipe.validation)
     model = NETWORKS[network](**arguments)
     if recipe.init:
         grow_from(model, load_checkpoint(recipe.init).part(network))
-    largest = max(phase.patch for phase in recipe.phases)
-    images, problems = load_all(training, smallest_side=largest)
-    crops, more = load_all(held_out)
-    for line in problems + more:
-        print(f"left out: {line}", file=sys.stderr)
-    if not crops:
-        raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
-    source = PatchSource(images, device)
+    source, crops = load_photographs(recipe, data, device)
     kind = DenoiseTask if network == "unet" else EstimatorTask
-    return kind(model, network, recipe, source, [center(crop, device) for crop in crops])
-
-
-def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
-    """Pictures to train on and pictures held out: those the recipe names, or every 32nd where it names none of them.
-
-    Raises:
-        TrainingError: the folder holds too few pictures.
-    """
-    found = find_images(data, recursive=True, suffixes=FORMATS)
-    if len(found) < 2:
-        raise TrainingError(f"{data} holds {len(found)} pictures; training needs at least one, and one held out")
-    held_out = [path for path in found if path.relative_to(data).as_posix() in named] or found[::32]
-    return [path for path in found if path not in set(held_out)], held_out
-
-
-def center(samples: Any, device: torch.device) -> Tensor:
-    """The middle of an (H, W, 3) uint8 image, at most CROP x CROP: (1, 3, h, w) in [0, 1]."""
-    height, width = (min(CROP, side) for side in samples.shape[:2])
-    top, left = (samples.shape[0] - height) // 2, (samples.shape[1] - width) // 2
-    middle = torch.from_numpy(samples[top : top + height, left : left + width].copy())
-    return middle.permute(2, 0, 1)[None].to(device).float() / 255
+    return kind(model, network, recipe, source, crops)
 
 
 def grow_from(model: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -135,16 +102,11 @@ class DenoiseTask:
     def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:
         header = {
             "task": "denoise",
-            "name": self.recipe.name,
             "network": self.network,
             "config": {k: v for k, v in self.recipe.model.items() if k != "network"},
             "range": "sRGB in [0, 1], not normalised; sigma in the same units",
             "mixture": asdict(self.mixture),
-            "data": self.recipe.source,
-            "version": __version__,
-            "commit": commit(),
-            "training": facts,
-        }
+        } | provenance(self.recipe, facts)
         save_checkpoint(path, {f"{self.network}.{k}": v for k, v in tensors.items()}, header)
 
 
@@ -171,15 +133,3 @@ class EstimatorTask(DenoiseTask):
         level = model(noisy).float().exp() * 255 / self.mixture.sigma_max
         shown = nn.functional.interpolate(level, size=noisy.shape[-2:], mode="nearest").expand_as(noisy)
         return torch.cat((noisy, shown), 3)[0]
-
-
-def commit() -> str:
-    """The git commit of the code, or "unknown" outside a checkout."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"

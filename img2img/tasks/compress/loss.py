@@ -1,0 +1,116 @@
+"""What the codec lowers: rate + lambda * distortion, and the medians of its densities."""
+
+import torch
+from torch import Tensor, nn
+
+from .hyperprior import Expected, HyperpriorCodec
+from .model import Codec
+from .prior import FactorizedPrior, gaussian_probability
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Rounded, with the gradient of x."""
+    return x + (x.round() - x).detach()
+
+
+def noisy(x: Tensor, step: Tensor) -> Tensor:
+    """x with the uniform noise that stands for rounding: a density has a gradient there."""
+    return x + (torch.rand_like(x) - 0.5) * step
+
+
+def bits(probability: Tensor) -> Tensor:
+    """Of each image in a batch: (B,)."""
+    return -probability.log2().sum((1, 2, 3))
+
+
+class CodecWithPrior(nn.Module):
+    """A codec and the densities it is trained with.
+
+    In training the rate comes from latents with uniform noise and the picture from rounded ones (Minnen & Singh 2020,
+    section 3.3); in eval mode both come from rounded ones, as in use.
+
+    Shape:
+        x: (B, C, H, W) in [0, 1], H and W multiples of the stride; rate: (B,) in [0, 1].
+        returns: x_hat (B, C, H, W), and bits per pixel (B,).
+    """
+
+    def __init__(self, codec: Codec, prior: FactorizedPrior) -> None:
+        super().__init__()
+        self.codec, self.prior = codec, prior
+
+    def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.codec.analysis(x).float()
+        code = self._hyperprior if isinstance(self.codec, HyperpriorCodec) else self._factorized
+        y_hat, total = code(y, rate)
+        return self.codec.synthesis(y_hat), total / (x.shape[-1] * x.shape[-2])
+
+    def _quantise(self, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Bins numbered from the medians, and the bits that they cost."""
+        medians = self.prior.medians()
+        bins = round_through((x - medians) / step)
+        seen = noisy(x, step) if self.training else medians + bins * step
+        return bins, bits(self.prior.probability(seen, step))
+
+    def _factorized(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        step, step_back = self.codec.steps(rate)
+        bins, total = self._quantise(y, step)
+        return self.prior.medians() + bins * step_back, total
+
+    def _hyperprior(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        codec = self.codec
+        assert isinstance(codec, HyperpriorCodec)
+        hyper_step = codec.hyper_steps(rate)
+        bins, total = self._quantise(codec.hyper_analysis(y).float(), hyper_step)
+        z_hat = self.prior.medians() + bins * hyper_step
+        step, step_back = codec.steps(rate)
+        parts = list(zip(*(t.split(codec.slices, 1) for t in (y, step, step_back)), strict=True))
+        restored, costs = [], [total]
+
+        def code(i: int, expected: Expected) -> Tensor:
+            y_i, step_i, step_back_i = parts[i]
+            bins = round_through((y_i - expected.mu) / step_i)
+            y_hat = expected.mu + bins * step_i
+            seen = noisy(y_i, step_i) if self.training else y_hat
+            costs.append(bits(gaussian_probability(seen, expected.mu, expected.log2_sigma.exp2(), step_i)))
+            restored.append(expected.mu + bins * step_back_i)
+            return y_hat
+
+        _, features = codec.code_slices(z_hat, rate, y.shape, code)
+        return codec.refine(torch.cat(restored, 1), step, features), torch.stack(costs).sum(0)
+
+
+class RateDistortion(nn.Module):
+    """bpp + lambda * MSE of 0..255, at a rate drawn for each image.
+
+    Divided by sqrt(lambda): rate and distortion both grow about so, and thus every rate weighs alike, as in BD-rate.
+
+    Shape:
+        batch: x (B, C, H, W) and rate (B,); returns scalars by name.
+    """
+
+    def __init__(self, model: CodecWithPrior) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        x, rate = batch
+        x_hat, bpp = self.model(x, rate)
+        weight = self.model.codec.lambda_at(rate)
+        mse = (255 * (x_hat.float() - x)).square().mean((1, 2, 3))
+        loss = ((bpp + weight * mse) * (0.01 / weight).sqrt()).mean()
+        return {"loss": loss, "bpp": bpp.mean(), "mse": mse.mean()}
+
+
+class Medians(nn.Module):
+    """compressai's auxiliary loss: moves the quantiles of each density to where it has its tails and its median.
+
+    Only they learn from it: they lie beside the densities, which it only reads.
+    """
+
+    def __init__(self, prior: FactorizedPrior) -> None:
+        super().__init__()
+        self.quantiles = prior.quantiles
+        self._prior = (prior,)  # in a tuple, so that the densities are not this module's parameters
+
+    def forward(self, batch: object) -> dict[str, Tensor]:
+        return {"loss": self._prior[0].loss()}

@@ -1,0 +1,55 @@
+"""Photographs to train on, and those held out: for every task that learns from pictures alone."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.folder import find_images
+from ..data.io import FORMATS
+from ..data.patches import PatchSource, load_all
+from ..errors import TrainingError
+from .recipe import Recipe
+
+CROP = 256  # side of the validation crops
+
+
+def load_photographs(recipe: Recipe, data: Path, device: torch.device) -> tuple[PatchSource, list[Tensor]]:
+    """Crops of the training pictures, and the middle of each held-out one: (1, 3, h, w) in [0, 1].
+
+    Pictures that cannot be read or are smaller than the recipe's crops are named on stderr.
+
+    Raises:
+        TrainingError: no usable pictures to train on or to hold out.
+    """
+    training, held_out = split(data, recipe.validation)
+    images, problems = load_all(training, smallest_side=max(phase.patch for phase in recipe.phases))
+    crops, more = load_all(held_out)
+    for line in problems + more:
+        print(f"left out: {line}", file=sys.stderr)
+    if not crops:
+        raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
+    return PatchSource(images, device), [center(crop, device) for crop in crops]
+
+
+def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
+    """Pictures to train on and pictures held out: those the recipe names, or every 32nd where it names none of them.
+
+    Raises:
+        TrainingError: the folder holds too few pictures.
+    """
+    found = find_images(data, recursive=True, suffixes=FORMATS)
+    if len(found) < 2:
+        raise TrainingError(f"{data} holds {len(found)} pictures; training needs at least one, and one held out")
+    held_out = [path for path in found if path.relative_to(data).as_posix() in named] or found[::32]
+    return [path for path in found if path not in set(held_out)], held_out
+
+
+def center(samples: Any, device: torch.device) -> Tensor:
+    """The middle of an (H, W, 3) uint8 image, at most CROP x CROP: (1, 3, h, w) in [0, 1]."""
+    height, width = (min(CROP, side) for side in samples.shape[:2])
+    top, left = (samples.shape[0] - height) // 2, (samples.shape[1] - width) // 2
+    middle = torch.from_numpy(samples[top : top + height, left : left + width].copy())
+    return middle.permute(2, 0, 1)[None].to(device).float() / 255
