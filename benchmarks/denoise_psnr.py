@@ -28,7 +28,7 @@ from img2img.metrics import psnr, psnr8, ssim, to_8bit
 
 from . import peers
 from .peers import Denoise, Image
-from .report import environment, markdown_table, slashed, write_json
+from .report import markdown_table, new_record, slashed, write_json
 
 CASES = ("float", "8bit")
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png")
@@ -102,18 +102,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     example = _example(files[0], methods, settings)
     scores = list(_measure(files, methods, settings))
     summary = summarise(scores)
-    record = {
-        "benchmark": "denoise",
-        "environment": environment(),
-        "settings": {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in asdict(settings).items()
-            if key != "out"
-        },
-        "images": [file.name for file in files],
-        "summary": summary,
-        "scores": [asdict(score) for score in scores],
-    }
+    record = new_record("denoise", settings, files, summary=summary, scores=[asdict(score) for score in scores])
     for case in settings.cases:
         echo(f"\n{_title(case, files, settings.data)}\n\n{table(summary, case)}")
     if settings.out is not None:

@@ -24,7 +24,7 @@ from img2img.metrics import psnr
 
 from .denoise_psnr import CASES, add_noise, denoise_with, picture_files, read_levels
 from .peers import Image
-from .report import environment, markdown_table, slashed, write_json
+from .report import markdown_table, new_record, slashed, write_json
 
 PATCH = 8
 """Side of the patches of `chen`, as in the paper."""
@@ -84,18 +84,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     files = picture_files(settings.data, settings.limit)
     scores = list(_measure(files, settings))
     summary = summarise(scores)
-    record = {
-        "benchmark": "sigma",
-        "environment": environment(),
-        "settings": {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in asdict(settings).items()
-            if key != "out"
-        },
-        "images": [file.name for file in files],
-        "summary": summary,
-        "scores": [asdict(score) for score in scores],
-    }
+    record = new_record("sigma", settings, files, summary=summary, scores=[asdict(score) for score in scores])
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     noise = {"float": "noise neither clipped nor rounded", "8bit": "noisy image clipped and rounded to 8 bits"}
     for case in settings.cases:

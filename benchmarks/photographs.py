@@ -24,7 +24,7 @@ from img2img.metrics import psnr8, to_8bit
 
 from .denoise_psnr import denoise_with, picture_files, read_levels
 from .peers import Denoise, Image, scikit_image
-from .report import environment, markdown_table, write_json
+from .report import markdown_table, new_record, write_json
 
 SIGMA, SHOT_SHARE = 12.0, 0.8
 
@@ -66,12 +66,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
             scores.append(_score(file.name, kind, "as it is", clean, picture))
             for name, denoise in methods.items():
                 scores.append(_score(file.name, kind, name, clean, denoise(picture, 0.0)))
-    record = {
-        "benchmark": "photo",
-        "environment": environment(),
-        "images": [file.name for file in files],
-        "scores": scores,
-    }
+    record = new_record("photo", settings, files, scores=scores)
     echo(table(scores))
     if settings.out is not None:
         write_json(settings.out / "photographs.json", record)

@@ -9,10 +9,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -40,6 +44,24 @@ def slashed(values: Iterable[float], digits: int = 2) -> str:
         '33.88 / 31.20 / inf'
     """
     return " / ".join(f"{value:.{digits}f}" for value in values)
+
+
+def new_record(
+    benchmark: str, settings: DataclassInstance, files: Sequence[Path] = (), **measured: object
+) -> dict[str, Any]:
+    """What a benchmark's JSON file holds: what was run, where, with which settings, on which images; then the numbers.
+
+    Args:
+        benchmark: the subcommand's name.
+        settings: left out is `out`, the folder that the file goes to.
+        files: the images.
+        measured: the benchmark's own numbers, by name.
+    """
+    chosen = {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items() if key != "out"
+    }
+    images = {"images": [file.name for file in files]} if files else {}
+    return {"benchmark": benchmark, "environment": environment(), "settings": chosen, **images, **measured}
 
 
 def environment() -> dict[str, Any]:

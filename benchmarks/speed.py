@@ -33,7 +33,7 @@ from img2img.runtime import keep_big_buffers, pick_device, pick_precision
 
 from . import peers
 from .denoise_psnr import add_noise, photographs
-from .report import environment, markdown_table, write_json
+from .report import markdown_table, new_record, write_json
 
 SIGMA = 25.0
 
@@ -84,13 +84,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     with tempfile.TemporaryDirectory() as folder:
         commands = _time_commands(models, settings, Path(folder))
     methods = _time_methods(models, settings)
-    record = {
-        "benchmark": "speed",
-        "environment": environment(),
-        "settings": {key: value for key, value in asdict(settings).items() if key != "out"},
-        "commands": commands,
-        "methods": methods,
-    }
+    record = new_record("speed", settings, commands=commands, methods=methods)
     echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{_command_table(commands)}")
     echo(f"\nOne {settings.photo[0]}x{settings.photo[1]} picture in memory, in turns, median of {settings.rounds}\n")
     echo(_method_table(methods))
@@ -221,7 +215,7 @@ class FFDNetShaped(nn.Module):
 
 
 def kmac_per_pixel(network: nn.Module, *inputs: Tensor) -> float:
-    """Thousands of multiplications in convolutions and linear layers, per pixel of the first input.
+    """Thousands of multiplications in convolutions, linear layers and GDN, per pixel of the first input.
 
     Args:
         network: run once, without gradients.
@@ -235,6 +229,8 @@ def kmac_per_pixel(network: nn.Module, *inputs: Tensor) -> float:
             total += args[0].numel() * layer.weight[0].numel()
         elif isinstance(layer, nn.Conv2d | nn.Linear):  # each output value is one scalar product
             total += output.numel() * layer.weight[0].numel()
+        elif type(layer).__name__ == "GDN":  # ours or CompressAI's: a 1x1 convolution that is no layer of its own
+            total += output.numel() * output.shape[1]
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:

@@ -1,5 +1,6 @@
 """`img2img bench`: the code of benchmarks/ as commands."""
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,20 @@ from .debug import debug
 
 
 class Numbers(click.ParamType):
-    """Numbers with commas between them."""
+    """Numbers with commas between them, each of a type, by default 0 to 255."""
 
     name = "numbers"
+
+    def __init__(self, each: click.ParamType | None = None) -> None:
+        self.each = each or click.FloatRange(0, 255)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Show the form in the help text."""
         return "N,N,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Read them, each from 0 to 255."""
-        return tuple(click.FloatRange(0, 255).convert(part, param, ctx) for part in value.split(","))
+        """Read them."""
+        return tuple(self.each.convert(part, param, ctx) for part in value.split(","))
 
 
 _data = click.option(
@@ -153,3 +157,65 @@ def photo(**settings: Any) -> None:
     from img2img.benchmarks import photographs
 
     photographs.run(photographs.Settings(**settings), echo=click.echo)
+
+
+_codecs = click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("compress"),
+    multiple=True,
+    help="Weights to measure; may be given several times.  [default: all]",
+)
+
+
+@bench.command()
+@_data
+@_codecs
+@click.option(
+    "--quality",
+    "qualities",
+    type=Numbers(click.IntRange(1, 100)),
+    default="1,12,23,34,45,56,67,78,89,100",
+    show_default=True,
+    help="Qualities of our codecs, 1 to 100.",
+)
+@_limit
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
+@click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the points as JSON and the curves as a picture into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def codec(models: tuple[str, ...], **settings: Any) -> None:
+    """Rate and distortion of real files beside other codecs, BD-rates, seconds and memory. Also called rd."""
+    from img2img.benchmarks import codec_rate_distortion
+
+    codec_rate_distortion.run(codec_rate_distortion.Settings(models=models or None, **settings), echo=click.echo)
+
+
+_rd = copy(codec)
+_rd.hidden = True  # one line in the list of commands is enough
+bench.add_command(_rd, "rd")
+
+
+@bench.command("codec-speed")
+@_codecs
+@click.option("--quality", type=click.IntRange(1, 100), default=50, show_default=True, help="Quality of our codecs.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times of which the median is taken."
+)
+@click.option("--large", is_flag=True, help="Also a picture of 100 megapixels, once: seconds and memory.")
+@_out
+@options.device
+@options.precision
+@debug
+def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
+    """Encoding and decoding one photograph, end to end and part by part, beside CompressAI's networks."""
+    from img2img.benchmarks import codec_speed
+
+    codec_speed.run(codec_speed.Settings(models=models or None, **settings), echo=click.echo)

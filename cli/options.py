@@ -43,6 +43,26 @@ class AutoOr(click.ParamType):
         return number
 
 
+class Positive(click.ParamType):
+    """A number above 0, neither infinite nor NaN."""
+
+    name = "number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show that it need not be whole."""
+        return "X"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuse what click.FloatRange lets pass: its comparisons take NaN for a number in range."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is no number above 0", param, ctx)
+        return number
+
+
 class WeightsName(click.ParamType):
     """Weights of a task: the name of shipped ones, or a file."""
 
@@ -129,14 +149,7 @@ def pictures(command: F) -> F:
                 metavar="N",
                 help="1 to 100, for jpg and webp [default: 95] and avif [default: 90]; png and tiff lose nothing.",
             ),
-            click.option(
-                "--max-pixels",
-                type=click.IntRange(1),
-                metavar="N",
-                default=200_000_000,
-                show_default=True,
-                help="Refuse larger pictures before they are decoded.",
-            ),
+            max_pixels,
         )
     ):
         command = option(command)
@@ -163,6 +176,15 @@ def computing(command: F) -> F:
 
 
 device = click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True)
+
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    metavar="N",
+    default=200_000_000,
+    show_default=True,
+    help="Refuse larger pictures before they are decoded.",
+)
 
 precision = click.option(
     "--precision",

@@ -1,9 +1,13 @@
 """Picture in, picture out: the batch task and the names of every command that does so."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import click
+
+from .batch import BatchOptions
 from .pipeline import Task
 from .plan import Naming
 
@@ -13,11 +17,41 @@ if TYPE_CHECKING:
     from img2img.data.io import Picture
 
 
+COMPRESSED = ".i2i"
+
+
 def picture_naming(suffix: str, format: str | None) -> Naming:
     """Pictures keep their names in folders; beside its input an output is a PNG unless a format is asked for."""
     from img2img.data.io import FORMATS
 
     return Naming(suffix, readable=FORMATS.keys(), formats=FORMATS, default=".png", format=format)
+
+
+def compressed_naming() -> Naming:
+    """photo.jpg gives photo.i2i, photos/ gives photos_compressed/."""
+    from img2img.data.io import FORMATS
+
+    formats = {COMPRESSED: "i2i"}
+    return Naming("", readable=FORMATS.keys(), formats=formats, default=COMPRESSED, folder_suffix="_compressed")
+
+
+def decompressed_naming(format: str | None) -> Naming:
+    """photo.i2i gives photo.png or what `format` says, photos/ gives photos_decompressed/."""
+    from img2img.data.io import FORMATS
+
+    readable = (COMPRESSED,)
+    return Naming("", readable, formats=FORMATS, default=".png", format=format, folder_suffix="_decompressed")
+
+
+def refuse_files(batch: BatchOptions, extensions: Collection[str], why: str) -> None:
+    """Refuse inputs that are the other command's, by their names: a `*` of the shell takes in results, too.
+
+    Raises:
+        click.UsageError: one of the inputs is such a file.
+    """
+    for name in batch.inputs:
+        if os.path.splitext(name)[1].lower() in extensions and not os.path.isdir(name):
+            raise click.UsageError(f"{name} {why}")
 
 
 def picture_task(

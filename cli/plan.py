@@ -22,6 +22,8 @@ class Naming:
 
     Attributes:
         suffix: what is added when no OUT is given: photo.jpg becomes photo_denoised.png, photos/ photos_denoised/.
+        folder_suffix: what a folder gets instead, where a file's new extension is enough: photo.jpg becomes photo.i2i,
+            photos/ photos_compressed/.
         readable: extensions (lower case, with the dot) of the files in a folder that are inputs.
         formats: extensions that an output may have, and the format that each stands for.
         default: extension of an output whose name does not follow from OUT or from an input in a folder.
@@ -33,6 +35,7 @@ class Naming:
     formats: Mapping[str, str]
     default: str
     format: str | None = None
+    folder_suffix: str = ""
 
     def extension(self, kept: str) -> str:
         """The extension of an output: the one of its name if its format is right, else the format's own."""
@@ -124,7 +127,7 @@ def make_plan(
     if shard.count > 1:
         total, plan.jobs = len(plan.jobs), shard.of(plan.jobs)
         plan.notes.append(f"shard {shard}: {len(plan.jobs)} of {total}")
-    plan.jobs = list(_settle(plan, existing))
+    plan.jobs = list(_settle(plan, existing, naming))
     return plan
 
 
@@ -174,7 +177,7 @@ def _beside(name: str, naming: Naming) -> str:
     if os.path.basename(path) in ("", os.curdir, os.pardir):
         path = os.path.realpath(name)  # `.` is called as its folder is
     if os.path.isdir(name):
-        return path + naming.suffix
+        return path + (naming.folder_suffix or naming.suffix)
     folder, base = os.path.split(path)
     return os.path.join(folder, naming.rename(base, naming.suffix, keep=False))
 
@@ -208,6 +211,7 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
         plan.problems.append((str(error.filename), error.strerror or str(error)))
 
     earlier = 0
+    folder_suffix = naming.folder_suffix or naming.suffix
     top = os.path.realpath(folder)
     seen = {top}
 
@@ -226,11 +230,11 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
         prefix = "" if here == folder else os.path.relpath(here, folder)
         yield from (os.path.join(prefix, name) for name in sorted(names - results))
         below = {name for name in folders if recursive and name[0] != "."}
-        old = {name for name in below if _is_result(name, below, naming.suffix)}
+        old = {name for name in below if _is_result(name, below, folder_suffix)}
         folders[:] = [name for name in sorted(below - old) if enter(os.path.join(here, name))]
         earlier += len(results) + len(old)
     if earlier:
-        plan.notes.append(f"{folder}: {earlier} earlier results (*{naming.suffix}) left out")
+        plan.notes.append(f"{folder}: {earlier} earlier results (*{folder_suffix}) left out")
 
 
 def _is_result(name: str, names: Collection[str], suffix: str) -> bool:
@@ -246,19 +250,24 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
         return os.path.join(real(folder), name)
 
     targets: dict[str, str] = {}
+    collisions: list[str] = []
     for job in jobs:
         if job.target == STREAM:
             continue
         here = place(job.target)
         if here in targets:
-            raise click.UsageError(f"{targets[here]} and {job.source} would both be written to {job.target}")
-        targets[here] = job.source
+            collisions.append(f"{targets[here]} and {job.source} would both be written to {job.target}")
+        targets.setdefault(here, job.source)
+    if collisions:
+        more = f" ({len(collisions) - 1} more of this kind)" if len(collisions) > 1 else ""
+        raise click.UsageError(f"{collisions[0]}{more}: rename one, or run them one by one, each with an -o of its own")
     for job in jobs:
         if job.source != STREAM and (other := targets.get(place(job.source), "")):
-            raise click.UsageError(f"{job.source} is an input and would be overwritten with the result of {other}")
+            result = "its own result" if other == job.source else f"the result of {other}"
+            raise click.UsageError(f"{job.source} is an input and would be overwritten with {result}")
 
 
-def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"]) -> Iterator[Job]:
+def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming: Naming) -> Iterator[Job]:
     """The jobs that remain in view of the outputs that exist."""
     present = 0
     first = ""
@@ -275,6 +284,8 @@ def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"]) -> Ite
             yield job
     if present and existing == "refuse":
         more = f" and {present - 1} more exist" if present > 1 else " exists"
-        raise click.UsageError(f"{first}{more} already; use --skip-existing or --overwrite")
+        # Without a suffix it may be an original: photo.png, from which the photo.i2i came that is decompressed now.
+        elsewhere = "" if naming.suffix else "-o OUT, "
+        raise click.UsageError(f"{first}{more} already; use {elsewhere}--skip-existing or --overwrite")
     if present and existing == "skip":
         plan.notes.append(f"{present} outputs exist already and are skipped")

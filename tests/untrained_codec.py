@@ -6,24 +6,28 @@ from typing import Any
 import torch
 
 from img2img.checkpoints import save_checkpoint
-from img2img.tasks.compress import Codec
 from img2img.tasks.compress.loss import CodecWithPrior
 from img2img.tasks.compress.model import start_as_klt
+from img2img.tasks.compress.model_file import NETWORKS
 from img2img.tasks.compress.tables import make_tables
 from img2img.tasks.compress.train import fitted_prior
 
+HYPER = {"slices": [8, 24, 32], "hyper_channels": 8, "features": 16, "hidden": 16}
 
-def write_codec(folder: Path, name: str = "untrained") -> Path:
-    """Write NAME.safetensors into a folder."""
+
+def write_codec(folder: Path, name: str = "untrained", network: str = "factorized") -> Path:
+    """Write NAME.safetensors into a folder; network is `factorized` or `hyperprior`."""
     torch.manual_seed(0)
     config: dict[str, Any] = {"widths": [24, 48, 64], "kernels": [5, 3, 3]}
-    codec = Codec(**config)
+    if network == "hyperprior":
+        config |= HYPER
+    codec = NETWORKS[network][0](**config)
     sample = torch.rand(32, 3, 4, 4).mul(0.5).add(0.25)
     sample = torch.nn.functional.interpolate(sample, scale_factor=32, mode="bicubic")
     start_as_klt(codec, sample, strength=0)
     model = CodecWithPrior(codec, fitted_prior(codec, sample))
     tables = {f"tables.{key}": value for key, value in make_tables(model).items()}
     path = folder / f"{name}.safetensors"
-    header = {"task": "compress", "name": name, "network": "factorized", "config": config}
+    header = {"task": "compress", "name": name, "network": network, "config": config}
     save_checkpoint(path, model.state_dict() | tables, header)
     return path

@@ -239,6 +239,8 @@ def _detect(head: bytes) -> str:
     # Some writers name the container first and AVIF among the compatible brands; HEIC has the same container.
     if head[4:8] == b"ftyp" and {b"avif", b"avis"} & {head[i : i + 4] for i in range(8, len(head), 4)}:
         return "avif"
+    if head.startswith(b"\x89i2i"):
+        raise ImageError("a compressed .i2i file; img2img decompress makes a picture of it")
     raise ImageError("not an image in a known format (png, jpg, webp, avif, tiff)")
 
 

@@ -63,7 +63,7 @@ MAX_TILE, TILE_UNIT = 4096, 16
 
 _MAX_METADATA = 16 * 2**20
 _MAX_VARINT = 2**32 - 1
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _ICC, _EXIF, _ALPHA, _TILES = b"i", b"e", b"A", b"T"
 _TITLES = {_ICC: "ICC profile", _EXIF: "EXIF block", _ALPHA: "alpha", _TILES: "tiles"}
 _COLOUR, _DEEP = 1, 2
@@ -100,7 +100,7 @@ class Header:
     tile: int
 
     def __post_init__(self) -> None:
-        if not _NAME.match(self.model) or len(self.model_hash) != 8:
+        if not NAME.match(self.model) or len(self.model_hash) != 8:
             raise ValueError(f"a model has a name of 1 to 64 letters, digits or ._- and 8 bytes, not {self.model!r}")
         if not all(1 <= side <= _MAX_VARINT for side in (self.width, self.height)):
             raise ValueError(f"{self.width}x{self.height} pixels cannot be")
@@ -180,6 +180,27 @@ def read_header(data: bytes) -> Header:
     return _unpack_header(_Cursor(data))
 
 
+class Metadata(NamedTuple):
+    """What a file holds beside its pixels; whether there is alpha, but not alpha itself."""
+
+    header: Header
+    icc: bytes | None
+    exif: bytes | None
+    alpha: bool
+
+
+def read_metadata(data: bytes) -> Metadata:
+    """Header, ICC profile and EXIF block of a file; alpha and tiles are not looked into.
+
+    Raises:
+        BitstreamError: see read_stream.
+    """
+    cursor = _Cursor(data)
+    header = _unpack_header(cursor)
+    contents = {kind: content for kind, _, content in _sections(cursor)}
+    return Metadata(header, *_profiles(contents), alpha=_ALPHA in contents)
+
+
 def section_sizes(data: bytes) -> dict[str, int]:
     """Bytes of each part of a file: `header`, `ICC profile`, `EXIF block`, `alpha`, `tiles`; nothing is decoded.
 
@@ -215,6 +236,13 @@ def read_stream(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
     )
     alpha = _decode_alpha(contents[_ALPHA], header) if _ALPHA in contents else None
     return Stream(**vars(header), icc=icc, exif=exif, alpha=alpha, tiles=tiles)
+
+
+def _profiles(contents: dict[bytes, bytes]) -> tuple[bytes | None, bytes | None]:
+    icc, exif = (
+        _inflate(contents[kind], _MAX_METADATA, _TITLES[kind]) if kind in contents else None for kind in (_ICC, _EXIF)
+    )
+    return icc, exif
 
 
 class _Cursor:

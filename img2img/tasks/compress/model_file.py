@@ -9,6 +9,7 @@ import torch
 
 from ...checkpoints import index, load_checkpoint
 from ...errors import WeightsError
+from .bitstream import NAME
 from .hyperprior import HyperpriorCodec
 from .latents import Coding, FactorizedCoding, HyperpriorCoding
 from .model import Codec
@@ -36,6 +37,9 @@ def load_codec(name_or_file: str | Path, device: torch.device) -> LoadedCodec:
         WeightsError: unknown name, missing or damaged file, or weights of something else.
     """
     checkpoint = load_checkpoint(name_or_file)
+    name = str(checkpoint.header.get("name"))
+    if not NAME.match(name):
+        raise WeightsError(f"weights {name_or_file} are called {name!r}; files can name letters, digits and ._- only")
     network, config = checkpoint.header.get("network"), checkpoint.header.get("config")
     if network not in NETWORKS:
         raise WeightsError(f"weights {name_or_file} hold a {network!r} network, not a codec")
@@ -46,7 +50,7 @@ def load_codec(name_or_file: str | Path, device: torch.device) -> LoadedCodec:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"weights {name_or_file} do not fit the model that their header describes") from error
     codec = codec.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-    return LoadedCodec(checkpoint.header["name"], weights_hash(name_or_file), codec, coding(codec, checkpoint))
+    return LoadedCodec(name, weights_hash(name_or_file), codec, coding(codec, checkpoint))
 
 
 def weights_hash(name_or_file: str | Path) -> bytes:

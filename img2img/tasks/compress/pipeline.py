@@ -95,12 +95,14 @@ class Compressor:
         return cls(load_codec(name_or_file, where), pick_precision(precision, where))
 
     @torch.inference_mode()
-    def compress(self, picture: Picture, target: Target | None = None) -> Coded:
+    def compress(self, picture: Picture, target: Target | None = None, effort: int = 1) -> Coded:
         """Code one picture.
 
         Args:
             picture: of any size from 1x1; of 16 bits a sample as well, which the codec takes at their full precision.
             target: quality 50 without.
+            effort: 0 rounds latents to the nearest, 1 where it pays to the one before (rate-distortion optimised
+                quantisation).
 
         Returns:
             the file. Metadata and alpha come back as they are; pixels as the target says.
@@ -108,15 +110,15 @@ class Compressor:
         Raises:
             Img2ImgError: the target cannot be reached.
         """
-        return _Coding(self, picture).reach(target or Target(quality=50))
+        return _Coding(self, picture, effort).reach(target or Target(quality=50))
 
 
 class _Coding:
     """One picture on its way into a file: transformed once, quantised as often as a target asks for."""
 
-    def __init__(self, compressor: Compressor, picture: Picture) -> None:
+    def __init__(self, compressor: Compressor, picture: Picture, effort: int) -> None:
         self.model, self.transforms, self.tile = compressor.model, compressor.transforms, compressor.tile
-        self.picture = picture
+        self.picture, self.effort = picture, effort
         self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.codec.stride)
         self.latents: list[list[Tensor]] | None = None
 
@@ -158,7 +160,7 @@ class _Coding:
     def _quantised(self, rate: int) -> Iterator[list[Latents]]:
         for i, row in enumerate(self.boxes):
             latents = self.latents[i] if self.latents else (self._analyse(box) for box in row)
-            yield [self.model.coding.choose(y, rate) for y in latents]
+            yield [self.model.coding.choose(y, rate, self.effort) for y in latents]
 
     def _tile(self, latents: Latents) -> Tile:
         encoder = Encoder(self.model.coding.chooser.tables)
@@ -222,7 +224,7 @@ class Decompressor:
         keep_big_buffers()
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
-        self._loaded = {model.name: model for model in (load_codec(name, self.device) for name in models)}
+        self._loaded = {model.hash: model for model in (load_codec(name, self.device) for name in models)}
 
     @torch.inference_mode()
     def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -237,6 +239,10 @@ class Decompressor:
         """
         stream = read_stream(data, max_pixels)
         model = self._model(stream)
+        if stream.tile % model.codec.stride:
+            raise BitstreamError(
+                f"damaged .i2i file: tiles of {stream.tile} pixels do not suit the codec {model.name!r}"
+            )
         boxes = latent_boxes(stream.width, stream.height, stream.tile, model.codec.stride)
         samples = np.empty((stream.height, stream.width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
         for area, pixels in decoded(Transforms(model.codec, self.dtype), _bands(stream, model, boxes), boxes, stream):
@@ -244,19 +250,19 @@ class Decompressor:
         return Picture(samples, stream.alpha, stream.exif, stream.icc, format="png")
 
     def _model(self, header: Header) -> LoadedCodec:
-        name = header.model
-        if name not in self._loaded:
-            if name not in names("compress"):
-                raise BitstreamError(
-                    f"the file needs the codec {name!r} ({header.model_hash.hex()}), which is not here"
-                )
-            self._loaded[name] = load_codec(name, self.device)
-        model = self._loaded[name]
-        if model.hash != header.model_hash:
-            raise BitstreamError(
-                f"the file needs another version of {name!r}: {header.model_hash.hex()}, not {model.hash.hex()}"
-            )
-        return model
+        if header.model_hash not in self._loaded and header.model in names("compress"):
+            shipped = load_codec(header.model, self.device)
+            self._loaded[shipped.hash] = shipped
+        model = self._loaded.get(header.model_hash)
+        if model is not None:
+            return model
+        others = [other.hash.hex() for other in self._loaded.values() if other.name == header.model]
+        if others:
+            have = f"another version than is here: {header.model_hash.hex()}, not {', '.join(others)}"
+            raise BitstreamError(f"the file needs the codec {header.model!r} in {have}")
+        raise BitstreamError(
+            f"the file needs the codec {header.model!r} ({header.model_hash.hex()}), which is not here"
+        )
 
 
 def _bands(stream: Stream, model: LoadedCodec, boxes: list[list[Box]]) -> Iterator[Tensor]:

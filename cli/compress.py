@@ -1,0 +1,85 @@
+"""`img2img compress`."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from . import options
+from .batch import BatchOptions, run
+from .pictures import compressed_naming, refuse_files
+from .pipeline import Task
+
+if TYPE_CHECKING:
+    from img2img.data.io import Picture
+
+DEFAULT_QUALITY = 50
+
+
+@click.command()
+@options.weights("compress", default="codec-fast")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help=f"1 (smallest) to 100 (best).  [default: {DEFAULT_QUALITY}]",
+)
+@click.option("--bpp", type=options.Positive(), help="Find the best quality whose files have at most X bits per pixel.")
+@click.option("--psnr", type=options.Positive(), help="Find the lowest quality whose pictures have at least X dB.")
+@click.option(
+    "--max-bytes", type=click.IntRange(1), metavar="N", help="Find the best quality whose files have at most N bytes."
+)
+@options.max_pixels
+@options.device
+@options.precision
+@options.batch
+def compress(
+    batch: BatchOptions,
+    model: str,
+    quality: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    max_bytes: int | None,
+    max_pixels: int,
+    device: str,
+    precision: str,
+) -> None:
+    """Compress pictures into .i2i files.
+
+    INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo.i2i, a folder photos/ gives
+    photos_compressed/ with the same names in it.
+
+    At most one of --quality, --bpp, --psnr and --max-bytes is given; it holds for each file by itself. EXIF, ICC
+    profile and alpha come back exactly; grey and colours lose what is hardly seen. 16 bits per channel come back as 16
+    bits, but no more exact than 8 bits at best.
+    """
+    asked: dict[str, Any] = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
+    target = {name: value for name, value in asked.items() if value is not None} or {"quality": DEFAULT_QUALITY}
+    if len(target) > 1:
+        first, second = (f"--{name.replace('_', '-')}" for name in list(target)[:2])
+        raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
+    refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
+
+    def prepare() -> "Task[Picture, bytes]":
+        from img2img.data.io import read_picture
+        from img2img.tasks.compress import Compressor, Target
+
+        compressor = Compressor.from_pretrained(model, device=device, precision=precision)
+        goal = Target(**target)
+
+        def apply(picture: "Picture") -> tuple[bytes, dict[str, Any]]:
+            coded = compressor.compress(picture, goal)
+            facts = {"width": picture.width, "height": picture.height, "bits": picture.bits}
+            return coded.data, facts | coded.facts
+
+        return Task(read=partial(read_picture, max_pixels=max_pixels), apply=apply, write=_write, size=_size)
+
+    run(batch, compressed_naming(), prepare)
+
+
+def _write(data: bytes, file: BinaryIO, _format: str) -> None:
+    file.write(data)
+
+
+def _size(picture: "Picture") -> int:
+    return picture.samples.nbytes
