@@ -29,6 +29,13 @@ DEFAULT_QUALITY = 50
 @click.option(
     "--max-bytes", type=click.IntRange(1), metavar="N", help="Find the best quality whose files have at most N bytes."
 )
+@click.option(
+    "--effort",
+    type=click.IntRange(0, 1),
+    default=1,
+    show_default=True,
+    help="1 weighs each number's bits against what it does for the picture, 0 only rounds: larger files, no faster.",
+)
 @options.max_pixels
 @options.device
 @options.precision
@@ -40,6 +47,7 @@ def compress(
     bpp: float | None,
     psnr: float | None,
     max_bytes: int | None,
+    effort: int,
     max_pixels: int,
     device: str,
     precision: str,
@@ -68,7 +76,7 @@ def compress(
         goal = Target(**target)
 
         def apply(picture: "Picture") -> tuple[bytes, dict[str, Any]]:
-            coded = compressor.compress(picture, goal)
+            coded = compressor.compress(picture, goal, effort)
             facts = {"width": picture.width, "height": picture.height, "bits": picture.bits}
             return coded.data, facts | coded.facts
 

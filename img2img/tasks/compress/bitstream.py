@@ -14,7 +14,7 @@ varint     width in pixels, at least 1
 varint     height
 1          flags: 1 colour (else grey), 2 16 bits a sample (else 8); all others 0
 2          rate: 0 (fewest bits) to 65535 (most)
-varint     side of a tile in pixels, a multiple of 16 from 16 to 4096, so that a reader's memory is bounded
+varint     side of a tile in pixels, a multiple of 16 from 16 to 1024, so that a reader's memory is bounded
 4          CRC of everything so far
 sections   any number, each kind at most once
 tiles      one section of kind T; the file ends with it
@@ -59,7 +59,7 @@ from ...errors import BitstreamError, ImageError
 
 MAGIC = b"\x89i2i"
 VERSION = 1
-MAX_TILE, TILE_UNIT = 4096, 16
+MAX_TILE, TILE_UNIT = 1024, 16
 
 _MAX_METADATA = 16 * 2**20
 _MAX_VARINT = 2**32 - 1
