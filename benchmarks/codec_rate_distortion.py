@@ -46,6 +46,7 @@ class Settings:
         data: folder of pictures (not searched recursively); scikit-image's own photographs if None.
         models: names or files of codecs; every shipped one if None.
         qualities: at which our codecs are measured, 1 to 100.
+        effort: of our encoder, as for `Compressor.compress`.
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
         slow_peers: also AVIF at its best for PSNR (seconds per picture).
@@ -56,6 +57,7 @@ class Settings:
     data: Path | None = None
     models: Sequence[str] | None = None
     qualities: Sequence[float] = QUALITIES
+    effort: int = 1
     limit: int | None = None
     peers: bool = True
     slow_peers: bool = False
@@ -159,10 +161,10 @@ def _models(settings: Settings) -> Iterator[PictureCodec]:
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):
-        yield our_codec(name, settings.qualities, settings.device, settings.precision)
+        yield our_codec(name, settings.qualities, settings.effort, settings.device, settings.precision)
 
 
-def our_codec(name: str, qualities: Sequence[float], device: str, precision: str) -> PictureCodec:
+def our_codec(name: str, qualities: Sequence[float], effort: int, device: str, precision: str) -> PictureCodec:
     """Our codec as functions of pixels and bytes; the model is loaded here."""
     from img2img.tasks.compress import Compressor, Decompressor, Target
 
@@ -170,7 +172,7 @@ def our_codec(name: str, qualities: Sequence[float], device: str, precision: str
     decompressor = Decompressor(device=device, precision=precision, models=[name])
 
     def encode(pixels: Pixels, quality: float) -> bytes:
-        return compressor.compress(Picture(pixels), Target(quality=quality)).data
+        return compressor.compress(Picture(pixels), Target(quality=quality), effort).data
 
     def decode(data: bytes) -> Pixels:
         return decompressor.decompress(data).samples

@@ -7,7 +7,7 @@ import click
 from . import options
 from .debug import debug
 
-TASKS = ("denoise",)
+TASKS = ("denoise", "codec")
 
 
 @click.command()

@@ -1,23 +1,27 @@
-"""Make docs/before_after.png for the README: examples/noisy.png beside what the shipped default makes of it."""
+"""Make the README's pictures: docs/before_after.png and docs/compress.png."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from img2img.data.io import Picture, read_picture, write_picture
 
 HERE = Path(__file__).parent
-GAP = 8  # white pixels between the two
+GAP = 8  # white pixels between two
+JPEG_QUALITY = 12  # where both codecs show what they lose
+CROP = slice(60, 284), slice(270, 570)  # of the cup of coffee: smooth china, sharp edges, and the grain of wood
 
 
-def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Two pictures (H, W, 3) of one height with a white gap between them."""
-    gap = np.full((left.shape[0], GAP, 3), 255, dtype=left.dtype)
-    return np.concatenate([left, gap, right], axis=1)
+def side_by_side(*pictures: np.ndarray) -> np.ndarray:
+    """Pictures (H, W, 3) of one height with white gaps between them."""
+    gap = np.full((pictures[0].shape[0], GAP, 3), 255, dtype=pictures[0].dtype)
+    return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
 
 
-def main() -> None:
-    """Denoise as `img2img denoise examples/noisy.png` does, write the picture and print its path."""
+def before_after() -> Path:
+    """examples/noisy.png beside what `img2img denoise examples/noisy.png` makes of it."""
     from img2img.tasks.denoise import Denoiser
 
     noisy = read_picture(HERE.parent / "examples" / "noisy.png")
@@ -26,8 +30,31 @@ def main() -> None:
     denoised = noisy.with_tensor(denoiser(noisy.to_tensor()))
     target = HERE / "before_after.png"
     write_picture(Picture(side_by_side(noisy.samples, denoised.samples)), target, "png")
-    print(target)
+    return target
+
+
+def compress() -> Path:
+    """Part of a photograph of scikit-image's, the same from a JPEG, and from an .i2i file of at most as many bytes."""
+    from skimage import data
+
+    from img2img.metrics import psnr
+    from img2img.tasks.compress import Compressor, Decompressor, Target
+
+    photograph = data.coffee()
+    jpeg = BytesIO()
+    Image.fromarray(photograph).save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True)
+    compressor = Compressor.from_pretrained("codec-fast", device="cpu", precision="fp32")
+    coded = compressor.compress(Picture(photograph), Target(max_bytes=len(jpeg.getvalue())))
+    decoded = Decompressor(device="cpu", precision="fp32").decompress(coded.data).samples
+    unpacked = np.asarray(Image.open(jpeg))
+    for name, size, result in (("JPEG", len(jpeg.getvalue()), unpacked), ("i2i", len(coded.data), decoded)):
+        print(f"{name}: {size} bytes, {psnr(photograph, result, data_range=255):.2f} dB")
+    target = HERE / "compress.png"
+    shown = side_by_side(*(pixels[CROP] for pixels in (photograph, unpacked, decoded)))
+    write_picture(Picture(shown), target, "png")
+    return target
 
 
 if __name__ == "__main__":
-    main()
+    for make in (before_after, compress):
+        print(make())

@@ -342,7 +342,7 @@ def test_our_codec_in_a_process_of_its_own_says_what_took_how_long(tmp_path: Pat
 
 
 def test_our_codec_is_measured_as_the_others_are(model: str) -> None:
-    codec = rate_distortion.our_codec(model, (1, 50, 100), "cpu", "fp32")
+    codec = rate_distortion.our_codec(model, (1, 50, 100), 1, "cpu", "fp32")
     for pixels in (photograph(50, 70), photograph(50, 70)[..., :1].copy()):
         scores = [rate_distortion.score(codec, quality, pixels, "a") for quality in codec.settings]
         assert scores[0].bytes < scores[1].bytes < scores[2].bytes

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -32,7 +33,8 @@ def read(page: str) -> str:
 
 def test_help_texts_are_what_the_commands_print() -> None:
     text = read("README.md")
-    assert [block["command"] for block in update["BLOCK"].finditer(text)] == ["img2img", "img2img denoise"]
+    blocks = [block["command"] for block in update["BLOCK"].finditer(text)]
+    assert blocks == ["img2img", "img2img denoise", "img2img compress", "img2img decompress"]
     assert text == update["renewed"](text), "run docs/update_readme.py"
     assert "Usage: img2img denoise [OPTIONS] INPUT..." in text
 
@@ -82,14 +84,19 @@ def test_commands_and_options_exist(page: str) -> None:
         assert [word for word in rest if word.startswith("-") and len(word) > 1 and word not in known] == [], words
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
     with Image.open("cleaned.png") as cleaned, Image.open("examples/noisy.png") as noisy:
         assert cleaned.size == noisy.size
         assert cleaned.tobytes() != noisy.tobytes()
+    clean = np.asarray(Image.open("examples/clean.png")).astype(float)
+    assert 8 * Path("small.i2i").stat().st_size <= 0.5 * clean.shape[0] * clean.shape[1]
+    for name in ("back.png", "clean.i2i"):
+        assert np.square(np.asarray(Image.open(name)) - clean).mean() < 100
 
 
 def test_examples_are_what_their_script_makes() -> None:
