@@ -3,7 +3,8 @@
 Whole commands are timed as a user meets them, in a process of their own, with files read and written; their parts in a
 process that does the same and looks at the clock. Networks are timed in this process in turns on one picture, because
 seconds on one machine say little: what travels is the ratio to CompressAI's architectures of the same run. Those have
-their random weights and tables made from them: the same arithmetic as trained ones, but other symbols to code.
+their random weights and tables made from them: the same arithmetic as trained ones, but other symbols to code. They
+run in fp32, as their users have them; ours in what `precision` says.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{_command_table(commands)}")
     echo(f"\nSeconds by part of a process of its own, {width}x{height}, median of {settings.rounds}\n")
     echo(_part_table(parts))
-    echo(f"\nOne {width}x{height} picture in memory, in turns, median of {settings.rounds}; CompressAI's untrained\n")
+    echo(f"\nOne {width}x{height} picture in memory, in turns, median of {settings.rounds}; precision of ours")
+    echo(f"{settings.precision}, CompressAI's networks untrained and in fp32\n")
     echo(_network_table(networks))
     if settings.out is not None:
         write_json(settings.out / "codec_speed.json", record)

@@ -179,6 +179,7 @@ _codecs = click.option(
     show_default=True,
     help="Qualities of our codecs, 1 to 100.",
 )
+@click.option("--effort", type=click.IntRange(0, 1), default=1, show_default=True, help="As for img2img compress.")
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")
