@@ -101,16 +101,15 @@ def test_quality_buys_decibels_with_bytes(shipped: Compressor, reader: Decompres
 
 
 def test_tiles_leave_no_seams(shipped: Compressor, reader: Decompressor) -> None:
-    """In tiles of 128 pixels a picture is as good as in a single one, along their borders too."""
-    picture = photograph(300, 400)
-    tiled = Compressor(shipped.model, torch.float32, tile=128)
+    """In tiles of 256 pixels a picture is as good as in a single one, along their borders too."""
+    picture = photograph(400, 500)
+    tiled = Compressor(shipped.model, torch.float32, tile=256)
     one, many = (reader.decompress(c.compress(picture, Target(quality=50)).data) for c in (shipped, tiled))
     assert psnr(picture, many) == pytest.approx(psnr(picture, one), abs=0.02)
     if shipped.model.name == "codec-fast":  # a factorised prior does not see tiles at all
         assert np.abs(one.samples.astype(int) - many.samples).max() <= 1
     single, error = (np.square(picture.samples.astype(float) - result.samples).mean((1, 2)) for result in (one, many))
-    borders = [y for edge in (128, 256) for y in range(edge - 2, edge + 2)]
-    assert error[borders].mean() < 1.1 * single[borders].mean()
+    assert error[254:258].mean() < 1.1 * single[254:258].mean()
 
 
 def test_decoding_does_not_depend_on_threads_or_convolutions_or_precision(
