@@ -12,7 +12,7 @@ import img2img
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-COMMANDS = ("denoise", "compress", "decompress", "info", "train", "bench", "weights")
+COMMANDS = ("denoise", "translate", "compress", "decompress", "info", "pairs", "train", "bench", "weights")
 
 
 def _with_file(error: Exception) -> str:

@@ -81,6 +81,8 @@ class WeightsName(click.ParamType):
 
         known = names(self.task)
         if value not in known and not Path(value).is_file():
+            if not known:
+                self.fail(f"there is no file {value!r}", param, ctx)
             self.fail(f"no weights are called {value!r}; there are {', '.join(known)}, or name a file", param, ctx)
         return value
 
@@ -131,8 +133,12 @@ _BATCH: tuple[Callable[[Any], Any], ...] = (
 )
 
 
-def weights(task: str, default: str) -> Callable[[F], F]:
-    """`--model`: weights by name or file."""
+def weights(task: str, default: str | None = None) -> Callable[[F], F]:
+    """`--model`: weights by name or file; without a default it has to be given."""
+    if default is None:
+        return click.option(
+            "--model", type=WeightsName(task), required=True, help="A file of weights, as img2img train writes it."
+        )
     return click.option(
         "--model", type=WeightsName(task), default=default, show_default=True, help="See img2img weights list."
     )

@@ -7,7 +7,7 @@ import click
 from . import options
 from .debug import debug
 
-TASKS = ("denoise", "codec")
+TASKS = ("denoise", "codec", "translate")
 
 
 @click.command()
@@ -17,7 +17,7 @@ TASKS = ("denoise", "codec")
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     required=True,
-    help="Folder of training pictures.",
+    help="Folder of training pictures, or of pairs of them.",
 )
 @click.option(
     "--recipe",
@@ -34,6 +34,9 @@ TASKS = ("denoise", "codec")
 @click.option("--resume", is_flag=True, help="Go on from the state in the folder of the run, as if never stopped.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after so long; --resume goes on.")
 @click.option("--steps", type=click.IntRange(1), help="Train so many steps instead of the recipe's number.")
+@click.option(
+    "--loss", "--gan", "loss", metavar="NAME", help="Another loss than the recipe's; GANs: vanilla, lsgan, hinge."
+)
 @options.device
 @click.option(
     "--devices", type=click.IntRange(1), default=1, show_default=True, help="How many GPUs, or CPU processes."
@@ -49,13 +52,14 @@ def train(
     steps: int | None,
     device: str,
     devices: int,
+    loss: str | None,
 ) -> None:
     """Train the weights of TASK; print the file of the best ones."""
     import torch
 
     from img2img.training import run
 
-    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices)
+    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices, loss)
     # With several devices this command runs once for each.
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         click.echo(weights)

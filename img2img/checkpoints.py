@@ -10,13 +10,16 @@ from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+M = TypeVar("M", bound="nn.Module")
+
+EXACT = ("running_mean", "running_var")  # a batch norm's buffers: variances leave the range of fp16
 HEADER_KEY = "img2img"  # of a safetensors file's metadata; its value is JSON
 
 
@@ -25,7 +28,8 @@ class Checkpoint:
     """One file of weights.
 
     Args:
-        tensors: by parameter name, as stored (fp16); may hold several networks under prefixes.
+        tensors: by parameter name, as stored (fp16; statistics of batch norms fp32); may hold several networks under
+            prefixes.
         header: `task`, `name`, `network`, `config` (arguments that build it), `range`, `data`, `version`, `commit`, and
             `training`: recipe, steps, minutes, device, scores on held-out pictures.
     """
@@ -102,6 +106,22 @@ def load_checkpoint(name_or_file: str | Path) -> Checkpoint:
         raise WeightsError(f"weight file {path} is damaged: {error}") from error
 
 
+def build(checkpoint: Checkpoint, network: str, kind: type[M], name: str | Path) -> M:
+    """A network with its weights, from a checkpoint that must hold just that.
+
+    Raises:
+        WeightsError: the checkpoint is for something else, or its tensors do not fit its own config.
+    """
+    if checkpoint.header.get("network") != network:
+        raise WeightsError(f"weights {name} hold a {checkpoint.header.get('network')!r} network, not a {network!r}")
+    try:
+        model = kind(**checkpoint.header["config"])
+        model.load_state_dict(checkpoint.part(network))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"weights {name} do not fit the model that their header describes") from error
+    return model
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """What a weight file says of itself, without reading its tensors.
 
@@ -125,15 +145,18 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write weights in fp16 with their header, whole or not at all."""
+    """Write weights in fp16 with their header, whole or not at all; statistics of batch norms stay as they are."""
     import torch
     from safetensors.torch import save
 
-    stored = {
-        k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous(memory_format=torch.contiguous_format)
-        for k, v in tensors.items()
-    }
+    def stored(name: str, tensor: Tensor) -> Tensor:
+        shorter = tensor.is_floating_point() and not name.endswith(EXACT)
+        return (tensor.half() if shorter else tensor).detach().cpu().contiguous(memory_format=torch.contiguous_format)
+
     temporary = path.with_name(path.name + ".tmp")
+    data = save(
+        {k: stored(k, v) for k, v in tensors.items()}, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)}
+    )
     # Not save_file, whose files only their owner may read.
-    temporary.write_bytes(save(stored, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)}))
+    temporary.write_bytes(data)
     temporary.replace(path)

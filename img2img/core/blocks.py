@@ -1,10 +1,13 @@
 """The smallest parts of an encoder-decoder: convolutions, normalisations, activations, blocks, resampling."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Literal, TypeVar, get_args
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from .gdn import GDN
 
@@ -57,10 +60,69 @@ def norm_layer(norm: Norm, channels: int, inverse: bool = False) -> list[nn.Modu
     if norm == "batch":
         return [nn.BatchNorm2d(channels)]
     if norm == "instance":
-        return [nn.InstanceNorm2d(channels, affine=True)]
+        return [InstanceNorm(channels)]
     if norm == "gdn":
         return [GDN(channels, inverse)]
     return []
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation by each feature map's own mean and variance, or by given ones.
+
+    A tile of a large image has other statistics than the image. While `statistics` are set, a mean and a variance of
+    each channel, (C,), they are used instead, so that every tile is treated as the whole is.
+
+    References: Ulyanov et al. 2016, arXiv:1607.08022.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+        self.statistics: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.statistics is None:
+            return super().forward(x)
+        mean, variance = (moment.to(self.weight) for moment in self.statistics)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+
+
+class Dropout(nn.Module):
+    """Sets a share of the numbers to zero and scales up the rest, in training, or under `dropout_noise`.
+
+    pix2pix has no other source of noise, and wants it in use as well as in training.
+
+    Args:
+        rate: the share, 0 <= rate < 1.
+
+    Raises:
+        ValueError: another rate.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"a dropout rate is at least 0 and less than 1, not {rate}")
+        self.rate = rate
+        self.generator: Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.generator is None:
+            return F.dropout(x, self.rate, self.training)
+        drawn = torch.rand(x.shape, generator=self.generator, device=self.generator.device)
+        return x * (drawn >= self.rate).to(x) / (1 - self.rate)
+
+
+@contextmanager
+def dropout_noise(net: nn.Module, generator: Generator) -> Iterator[None]:
+    """Within it every Dropout of a network draws from this generator, in evaluation, too."""
+    layers = [module for module in net.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.generator = generator
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.generator = None
 
 
 def activation_layer(activation: Activation) -> list[nn.Module]:
@@ -201,14 +263,18 @@ class Upsample(nn.Module):
             # Of the kernel's taps only every factor-th in each direction meets a given output pixel.
             self.conv: nn.Module = preserve_variance(transposed, fan_in=max(1, c_in * kernel**2 // factor**2))
         elif kind == "shuffle":
-            shuffled = conv(c_in, c_out * factor**2, kernel, 1, bias, padding_mode)
-            # ICNR: the factor^2 sub-pixels start alike, so that the first output has no checkerboard.
-            shuffled.weight.data = shuffled.weight.data[:: factor**2].repeat_interleave(factor**2, 0)
-            if shuffled.bias is not None:
-                shuffled.bias.data.zero_()
-            self.conv = shuffled
+            self.conv = conv(c_in, c_out * factor**2, kernel, 1, bias, padding_mode)
+            self.start_subpixels_alike()
         else:
             self.conv = conv(c_in, c_out, kernel, 1, bias, padding_mode)
+
+    def start_subpixels_alike(self) -> None:
+        """ICNR: the factor^2 sub-pixels of `shuffle` start alike, so that the first output has no checkerboard."""
+        assert isinstance(self.conv, nn.Conv2d)
+        weight, bias = self.conv.weight, self.conv.bias
+        weight.data = weight.data[:: self.factor**2].repeat_interleave(self.factor**2, 0)
+        if bias is not None:
+            bias.data.zero_()
 
     def forward(self, x: Tensor, indices: Tensor | None = None) -> Tensor:
         if self.kind == "transposed":

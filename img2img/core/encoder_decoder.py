@@ -11,6 +11,7 @@ from .blocks import (
     Block,
     Down,
     Downsample,
+    Dropout,
     Norm,
     PaddingMode,
     Skip,
@@ -40,10 +41,15 @@ class Layout:
         block: `plain` (conv, norm, activation) or `residual`.
         norm: after each convolution of a block; `gdn` becomes IGDN in the decoder.
         activation: of the blocks.
+        decoder_activation: of the decoder's; default `activation`.
+        bare_ends: no norm in the encoder behind its first and its last convolution: the last feature map of a small
+            image is one pixel, which has no statistics (pix2pix).
+        dropout: rate, per scale, behind the norm on the way up into it (0: none; the coarsest one's is never used).
         down: `conv` (strided), `max`, `average` or `unshuffle` (+ convolution).
         up: `transposed`, `unpool` (with the encoder's max-pooling indices), `nearest`, `bilinear` (+ convolution) or
             `shuffle` (sub-pixel convolution with ICNR initialisation).
         kernels: side of the resampling convolution; default 2 for strided and transposed, 3 for the others.
+        up_kernels: the same in the decoder; default `kernels`.
         skip: how the encoder's features join the decoder's: `none`, `add`, `concat`.
         shortcut: add to each resampling, norm included, a linear one of unoverlapped blocks without bias, so that the
             network can start as a linear block transform and learn only what is better (AuxT, arXiv:2501.13751).
@@ -60,9 +66,13 @@ class Layout:
     block: Block = "plain"
     norm: Norm = "none"
     activation: Activation = "relu"
+    decoder_activation: Activation | None = None
+    bare_ends: bool = False
+    dropout: tuple[float, ...] | None = None
     down: Down | tuple[Down, ...] = "conv"
     up: Up | tuple[Up, ...] = "transposed"
     kernels: tuple[int, ...] | None = None
+    up_kernels: tuple[int, ...] | None = None
     skip: Skip = "none"
     shortcut: bool = False
     bias: bool = True
@@ -71,12 +81,15 @@ class Layout:
     def __post_init__(self) -> None:
         check_choice("skip", self.skip, Skip)
         check_choice("padding_mode", self.padding_mode, PaddingMode)
-        for name in ("blocks", "factors", "down", "up", "kernels"):
+        for name in ("blocks", "factors", "down", "up", "kernels", "up_kernels", "dropout"):
             value = getattr(self, name)
             if isinstance(value, tuple | list) and len(value) != len(self.widths):
                 raise ValueError(f"{name} has {len(value)} entries for {len(self.widths)} widths")
-        if self.shortcut and (self.factor(0) == 1 or any(self.blocks_at(i) for i in range(len(self.widths)))):
+        has_blocks = any(self.blocks_at(i) for i in range(len(self.widths)))
+        if self.shortcut and (self.factor(0) == 1 or has_blocks):
             raise ValueError("a shortcut needs scales that are resampled and have no blocks")
+        if has_blocks and (self.bare_ends or self.dropout):
+            raise ValueError("bare_ends and dropout need scales without blocks")
 
     def blocks_at(self, scale: int) -> int:
         return self.blocks if isinstance(self.blocks, int) else self.blocks[scale]
@@ -93,6 +106,12 @@ class Layout:
     def kernel(self, scale: int, kind: Down | Up) -> int:
         return self.kernels[scale] if self.kernels else (2 if kind in ("conv", "transposed") else 3)
 
+    def up_kernel(self, scale: int, kind: Up) -> int:
+        return self.up_kernels[scale] if self.up_kernels else self.kernel(scale, kind)
+
+    def activation_on(self, inverse: bool) -> Activation:
+        return self.decoder_activation if inverse and self.decoder_activation else self.activation
+
     @property
     def stride(self) -> int:
         """Pixels of the image per pixel of the coarsest scale."""
@@ -100,14 +119,17 @@ class Layout:
 
     def stage(self, c_in: int, scale: int, inverse: bool = False) -> nn.Sequential:
         """The blocks of a scale, from c_in channels to its width."""
-        width, blocks = self.widths[scale], self.blocks_at(scale)
-        return stage(c_in, width, blocks, self.block, self.norm, self.activation, self.bias, self.padding_mode, inverse)
+        width, blocks, activation = self.widths[scale], self.blocks_at(scale), self.activation_on(inverse)
+        return stage(c_in, width, blocks, self.block, self.norm, activation, self.bias, self.padding_mode, inverse)
 
     def after_resampling(self, scale: int, inverse: bool = False) -> nn.Sequential:
-        """Norm and activation behind the resampling into a scale that has no blocks of its own; otherwise nothing."""
+        """Norm, dropout and activation behind the resampling into a scale without blocks; otherwise nothing."""
         if self.blocks_at(scale):
             return nn.Sequential()
-        return nn.Sequential(*norm_layer(self.norm, self.widths[scale], inverse), *activation_layer(self.activation))
+        bare = self.bare_ends and not inverse and scale in (0, len(self.widths) - 1)
+        norm = [] if bare else norm_layer(self.norm, self.widths[scale], inverse)
+        dropout = [Dropout(self.dropout[scale])] if inverse and self.dropout and self.dropout[scale] else []
+        return nn.Sequential(*norm, *dropout, *activation_layer(self.activation_on(inverse)))
 
 
 class Encoder(nn.Module):
@@ -145,17 +167,20 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
         features, all_indices = [], []
-        for i, (down, run) in enumerate(zip(self.down, self.stages, strict=True)):
-            indices = None
-            linear = self.shortcuts[i](x) if self.shortcuts else None
-            if isinstance(down, Downsample):
-                x, indices = down(x)
-            x = run(x)
-            if linear is not None:
-                x = x + linear
+        for i in range(len(self.down)):
+            x, indices = self.step(i, x)
             features.append(x)
             all_indices.append(indices)
         return features, all_indices
+
+    def step(self, scale: int, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """From the features of the scale before (or the image) to those of a scale, and its pooling indices."""
+        down, indices = self.down[scale], None
+        linear = self.shortcuts[scale](x) if self.shortcuts else None
+        if isinstance(down, Downsample):
+            x, indices = down(x)
+        x = self.stages[scale](x)
+        return (x if linear is None else x + linear), indices
 
 
 class Decoder(nn.Module):
@@ -190,7 +215,7 @@ class Decoder(nn.Module):
                         channels,
                         finer,
                         layout.factor(i),
-                        layout.kernel(i, kind),
+                        layout.up_kernel(i, kind),
                         layout.bias,
                         layout.padding_mode,
                     )
@@ -209,17 +234,25 @@ class Decoder(nn.Module):
 
     def forward(self, features: list[Tensor], indices: list[Tensor | None] | None = None) -> Tensor:
         pooling = list(indices) if indices else [None] * len(self.up)
-        x, skips = features[-1], features[:-1]
-        for i, (up, after, run) in enumerate(zip(self.up, self.after, self.stages, strict=False)):
-            linear = self.shortcuts[i](x) if self.shortcuts else None
-            x = after(up(x, pooling.pop()))
-            if linear is not None:
-                x = x + linear
-            if self.skip != "none":
-                x = self._join(x, skips.pop())
-            x = run(x)
+        x = features[-1]
+        for scale in reversed(range(len(self.stages))):
+            skip = None if self.skip == "none" else features[scale]
+            x = self.step(scale, x, skip, pooling[scale + 1])
+        return self.finish(x, pooling[0])
+
+    def step(self, scale: int, x: Tensor, skip: Tensor | None, indices: Tensor | None = None) -> Tensor:
+        """Up into a scale from the coarser one next to it, joined with the encoder's features of that scale if any."""
+        i = len(self.stages) - 1 - scale
+        linear = self.shortcuts[i](x) if self.shortcuts else None
+        x = self.after[i](self.up[i](x, indices))
+        if linear is not None:
+            x = x + linear
+        return self.stages[i](x if skip is None else self._join(x, skip))
+
+    def finish(self, x: Tensor, indices: Tensor | None = None) -> Tensor:
+        """From the finest scale to the image."""
         last = self.up[-1]
-        result = last(x, pooling.pop()) if isinstance(last, Upsample) else last(x)
+        result = last(x, indices) if isinstance(last, Upsample) else last(x)
         return result + self.shortcuts[-1](x) if self.shortcuts else result
 
     def _join(self, x: Tensor, skip: Tensor) -> Tensor:

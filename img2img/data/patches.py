@@ -44,24 +44,26 @@ class PatchSource:
     Every photograph is drawn equally often, whatever its size; crops are flipped and transposed (8 ways).
 
     Args:
-        images: each (H, W, 3) uint8.
+        images: each (H, W, C) uint8; C is 3 for photographs, 6 for pairs of them.
         device: where the buffer lives and crops are made.
+        upright: flip crops from left to right only: facades do not stand on their heads.
 
     Raises:
         TrainingError: there are no images.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
+    def __init__(self, images: Sequence[np.ndarray], device: torch.device, upright: bool = False) -> None:
         if not images:
             raise TrainingError("no pictures to train on")
-        self.pixels = torch.cat([torch.tensor(i).view(-1, 3) for i in images]).to(device)
+        self.upright = upright
+        self.pixels = torch.cat([torch.tensor(i).view(-1, i.shape[2]) for i in images]).to(device)
         sizes = torch.tensor([i.shape[:2] for i in images], device=device)
         self.heights, self.widths = sizes.unbind(1)
         areas = self.heights * self.widths
         self.offsets = areas.cumsum(0) - areas
 
     def sample(self, n: int, size: int, generator: Generator) -> Tensor:
-        """n crops: (n, 3, size, size) float32 in [0, 1], channels last in memory."""
+        """n crops: (n, C, size, size) float32 in [0, 1], channels last in memory."""
         device = self.pixels.device
 
         def below(limit: Tensor) -> Tensor:
@@ -72,6 +74,8 @@ class PatchSource:
         top, left = below(height - size + 1), below(width - size + 1)
         line = torch.arange(size, device=device)
         flips = torch.rand(3, n, 1, generator=generator, device=device) < 0.5
+        if self.upright:
+            flips[0] = flips[2] = False
         down = torch.where(flips[0], size - 1 - line, line)
         across = torch.where(flips[1], size - 1 - line, line)
         y, x = down[:, :, None], across[:, None, :]

@@ -49,11 +49,17 @@ class Task(Protocol):
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine to zero at the last step (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+    """Linear warm-up, then to zero at the last step.
+
+    By a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983), or at the full rate for half of the steps and from there
+    along a line (Isola 2017, arXiv:1611.07004, as its authors' code has it).
+    """
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    done = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
+    if recipe.schedule == "linear":
+        return recipe.lr * min(1.0, 2 * (1 - done))
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def generator_for(device: torch.device, seed: int, step: int, rank: int = 0) -> Generator:
@@ -192,8 +198,9 @@ class Training:
     def _validate_and_save(self, figures: dict[str, Tensor], log: Log | None) -> None:
         if log:
             scores, picture = self._judge_average()
-            if scores["score"] > self.best:
-                self.best = scores["score"]
+            score = scores["score"]
+            if score > self.best or (self.recipe.keep == "last" and not math.isnan(score)):
+                self.best = score
                 self.task.ship(self.average.tensors, self.folder / "best.safetensors", self._facts(scores))
             log.picture(picture, self.step)
             row = {k: v.item() for k, v in figures.items()} | {f"val/{k}": v for k, v in scores.items()}

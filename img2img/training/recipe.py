@@ -7,6 +7,8 @@ from typing import Any
 
 from ..errors import TrainingError
 
+CHOICES = {"precision": ("bf16", "fp32"), "schedule": ("cosine", "linear"), "keep": ("best", "last")}
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -26,20 +28,24 @@ class Recipe:
         task: denoise, ...
         steps: optimiser steps in all.
         phases: crop and batch sizes over the run (small crops early are quicker, large ones late see context).
-        lr: peak learning rate (AdamW); linear warm-up over `warmup` steps, then cosine to zero.
+        lr: peak learning rate (AdamW); linear warm-up over `warmup` steps, then by the schedule to zero.
+        schedule: `cosine`, or `linear`: kept for half of the steps, then falling evenly (pix2pix).
         weight_decay: of AdamW.
         betas: of AdamW.
         clip: largest norm of the gradient.
-        ema: decay of the averaged weights, which are what is validated and shipped.
+        ema: decay of the averaged weights, which are what is validated and shipped; 0: the weights themselves.
         precision: bf16 or fp32, of the forward and backward pass.
         seed: of everything random.
         every: steps between validations, which also save the state.
+        keep: which weights are kept: `best`, those of the highest score, or `last`, those validated last (a GAN's
+            PSNR falls while its pictures get better).
         loss: which of the task's losses; its first one without.
         source: the training data and its licence, as the weight file is to name them.
         init: weights to start from (a name or file); networks may grow from smaller ones.
         validation: files (relative to --data) never trained on, which choose the best weights.
         model: arguments of the model's constructor.
         data: arguments of the task's training data.
+        objective: arguments of the task's objective.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Recipe:
     steps: int
     phases: tuple[Phase, ...]
     lr: float = 1e-3
+    schedule: str = "cosine"
     warmup: int = 500
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -55,12 +62,14 @@ class Recipe:
     precision: str = "bf16"
     seed: int = 0
     every: int = 1000
+    keep: str = "best"
     loss: str = ""
     source: str = ""
     init: str | None = None
     validation: tuple[str, ...] = ()
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
 
     def phase(self, step: int) -> Phase:
         return next((p for p in self.phases if step < p.until * self.steps), self.phases[-1])
@@ -70,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
     """A recipe from its TOML file.
 
     Raises:
-        TrainingError: not readable, not TOML, an unknown or missing entry, an unknown precision.
+        TrainingError: not readable, not TOML, an unknown or missing entry, a value that is no choice.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -82,8 +91,9 @@ def read_recipe(path: Path) -> Recipe:
             if name in entries:
                 entries[name] = tuple(entries[name])
         recipe = Recipe(**entries)
-        if recipe.precision not in ("bf16", "fp32"):
-            raise TrainingError(f"recipe {path}: precision must be bf16 or fp32, not {recipe.precision!r}")
+        for name, choices in CHOICES.items():
+            if (value := getattr(recipe, name)) not in choices:
+                raise TrainingError(f"recipe {path}: {name} must be {' or '.join(choices)}, not {value!r}")
         return recipe
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"recipe {path} cannot be read: {error}") from error

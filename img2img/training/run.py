@@ -15,8 +15,9 @@ from ..runtime import keep_big_buffers, pick_device, pick_precision
 from .loop import Training
 from .recipe import Recipe, read_recipe
 
-DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast"}
-FOLDERS = {"denoise": "denoise", "codec": "compress"}  # of img2img.tasks: called as the command that uses the weights
+DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast", "translate": "pairs"}
+# Of img2img.tasks: called as the command that uses the weights.
+FOLDERS = {"denoise": "denoise", "codec": "compress", "translate": "translate"}
 
 
 class Autocast(MixedPrecision):
@@ -56,6 +57,7 @@ def train(
     steps: int | None = None,
     device: str = "auto",
     devices: int = 1,
+    loss: str | None = None,
 ) -> Path:
     """Train a task's weights and return the file of the best ones.
 
@@ -69,6 +71,7 @@ def train(
         steps: instead of the recipe's number.
         device: auto, cpu, cuda or mps.
         devices: how many processes (GPUs, or CPU processes over gloo).
+        loss: instead of the recipe's.
 
     Raises:
         TrainingError: recipe, data or folder do not fit.
@@ -76,6 +79,8 @@ def train(
     plan = find_recipe(task, recipe)
     if steps:
         plan = replace(plan, steps=steps)
+    if loss:
+        plan = replace(plan, loss=loss)
     folder = out or Path("runs") / Path(recipe or plan.name).stem
     started = (folder / "state.safetensors").exists()
     if started and not resume:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from ...checkpoints import Checkpoint, load_checkpoint
+from ...checkpoints import build, load_checkpoint
 from ...core.tiling import tiled
-from ...errors import WeightsError
 from ...runtime import keep_big_buffers, pick_device, pick_precision
 from .model import DenoisingUNet, NoiseEstimator
-
-M = TypeVar("M", bound=torch.nn.Module)
 
 TILE = {"cpu": 640, "mps": 640, "cuda": 2048}
 OVERLAP = 64
@@ -117,22 +114,6 @@ class Denoiser:
         """Read when first needed: a given sigma does not need it."""
         model = build(load_checkpoint(ESTIMATOR), "estimator", NoiseEstimator, ESTIMATOR)
         return model.eval().to(self.device).to(memory_format=torch.channels_last)
-
-
-def build(checkpoint: Checkpoint, network: str, kind: type[M], name: str | Path) -> M:
-    """A network with its weights, from a checkpoint that must hold just that.
-
-    Raises:
-        WeightsError: the checkpoint is for something else, or its tensors do not fit its own config.
-    """
-    if checkpoint.header.get("network") != network:
-        raise WeightsError(f"weights {name} hold a {checkpoint.header.get('network')!r} network, not a {network!r}")
-    try:
-        model = kind(**checkpoint.header["config"])
-        model.load_state_dict(checkpoint.part(network))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"weights {name} do not fit the model that their header describes") from error
-    return model
 
 
 def crops(image: Tensor) -> list[Tensor]:

@@ -1,0 +1,92 @@
+"""`img2img pairs`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+from .batch import BatchOptions, run
+from .debug import debug
+from .pictures import picture_naming, picture_task
+from .pipeline import Task
+from .shard import WHOLE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from img2img.data.io import Picture
+
+KINDS = ("gray", "edges", "blank", "down", "jpeg")
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
+@click.option(
+    "--make",
+    "kind",
+    type=click.Choice(KINDS),
+    required=True,
+    help="gray: without colours; edges: lines only; blank: with a hole; down: four times smaller and enlarged; "
+    "jpeg: saved badly.",
+)
+@click.option(
+    "--lines",
+    type=click.Choice(("canny", "dog")),
+    default="canny",
+    show_default=True,
+    help="How edges are found: Canny, or difference of Gaussians.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of what is random."
+)
+@click.option("-r", "--recursive", is_flag=True, help="Also read the folders in folders.")
+@click.option("--skip-existing", is_flag=True, help="Leave pairs that exist as they are; goes on after Ctrl-C.")
+@click.option("--overwrite", is_flag=True, help="Replace pairs that exist (otherwise an error).")
+@options.max_pixels
+@debug
+def pairs(
+    folder: str,
+    out: str,
+    kind: Any,
+    lines: Any,
+    seed: int,
+    recursive: bool,
+    skip_existing: bool,
+    overwrite: bool,
+    max_pixels: int,
+) -> None:
+    """Make pairs of the photographs in DIR, to train a translator with: OUT gets PNGs, A left and B right.
+
+    B is the photograph, A what is made of it.
+    """
+
+    def prepare() -> "Task[Picture, Picture]":
+        from zlib import crc32
+
+        import torch
+        from torch import Generator
+
+        from img2img.data.pairs import make_pair
+
+        def make(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
+            # A hole depends on the picture and the seed alone, whatever else is in the folder.
+            generator = Generator().manual_seed(crc32(image.numpy().tobytes(), seed))
+            a, b = make_pair(kind, image[None].expand(-1, 3, -1, -1), generator, lines)
+            return torch.cat((a.expand_as(b), b), 3)[0], {}
+
+        return picture_task(make, max_pixels, None)
+
+    batch = BatchOptions(
+        inputs=(folder,),
+        output=out,
+        recursive=recursive,
+        skip_existing=skip_existing,
+        overwrite=overwrite,
+        shard=WHOLE,
+        jobs=4,
+        errors=None,
+        fail_fast=False,
+        json=False,
+    )
+    run(batch, picture_naming("", "png"), prepare)

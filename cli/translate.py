@@ -1,0 +1,60 @@
+"""`img2img translate`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+from .batch import BatchOptions, run
+from .pictures import picture_naming, picture_task
+from .pipeline import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from img2img.data.io import Picture
+
+
+@click.command()
+@options.weights("translate")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Of the noise: the same seed gives the same picture, another one another.",
+)
+@click.option("--noise/--no-noise", default=True, show_default=True, help="Whether there is any.")
+@options.pictures
+@options.computing
+@options.batch
+def translate(
+    batch: BatchOptions,
+    model: str,
+    seed: int,
+    noise: bool,
+    format: str | None,
+    quality: int | None,
+    max_pixels: int,
+    device: str,
+    precision: str,
+    tile: int | None,
+) -> None:
+    """Turn pictures into what a model was trained to make of them: colours of grey, photographs of drawings.
+
+    INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo_translated.png, a folder photos/
+    gives photos_translated/ with the same names in it.
+    """
+
+    def prepare() -> "Task[Picture, Picture]":
+        from img2img.tasks.translate import Translator
+
+        translator = Translator.from_pretrained(model, device=device, precision=precision, tile=tile)
+
+        def turn(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
+            return translator(image, seed, noise), {"seed": seed if noise else None}
+
+        return picture_task(turn, max_pixels, quality)
+
+    run(batch, picture_naming("_translated", format), prepare)

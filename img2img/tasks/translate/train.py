@@ -1,0 +1,267 @@
+"""Training data, validation and shipping of the translator."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from ...checkpoints import load_checkpoint, save_checkpoint
+from ...core.blocks import check_choice
+from ...data.folder import find_images
+from ...data.io import FORMATS
+from ...data.pairs import Kind, Lines, PairFile, find_pairs, make_pair, read_pair
+from ...data.patches import PatchSource, load_rgb
+from ...errors import ImageError, TrainingError
+from ...metrics import psnr8
+from ...training.photographs import center
+from ...training.provenance import provenance
+from ...training.recipe import Recipe
+from .coding import SPACES, Coding, with_channels
+from .discriminator import PatchDiscriminator
+from .generator import GeneratorNorm, UNetGenerator, start_small
+from .loss import DiscriminatorObjective, GeneratorObjective
+
+HELD_OUT = 24  # pairs at most that are judged
+
+
+@dataclass(frozen=True)
+class PairData:
+    """`[data]` of a recipe: what the pairs are.
+
+    Args:
+        make: the folder holds photographs, of which pairs are made (data.pairs.make_pair); empty: it holds pairs.
+        lines: for `edges`: `canny` or `dog`.
+        direction: `AtoB`, or `BtoA` to turn the right halves into the left ones.
+        load: pictures are first resized so that their shorter side has so many pixels, 0 leaves them as they are. The
+            paper's jitter is 286 here and crops of 256.
+        space: `rgb`, or `lab`: from the lightness to the colours.
+
+    Raises:
+        ValueError: a word that is no choice.
+    """
+
+    make: Literal["", Kind] = ""
+    lines: Lines = "canny"
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    load: int = 0
+    space: Literal["rgb", "lab"] = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.make:
+            check_choice("make", self.make, Kind)
+        check_choice("lines", self.lines, Lines)
+        check_choice("direction", self.direction, Literal["AtoB", "BtoA"])
+        check_choice("space", self.space, Literal["rgb", "lab"])
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """`[objective]` of a recipe.
+
+    Args:
+        l1: weight of the mean absolute error.
+        gan: weight of the GAN; 0 trains without a discriminator.
+        patch: of the discriminator: 1, 16, 70 or 286 pixels.
+        width: of the discriminator.
+        norm: of the discriminator.
+    """
+
+    l1: float = 100.0
+    gan: float = 1.0
+    patch: int = 70
+    width: int = 64
+    norm: GeneratorNorm = "instance"
+
+
+def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
+    """The task of a recipe: `[model]` are arguments of UNetGenerator, `[data]` of PairData, `[objective]` of Adversary.
+
+    Raises:
+        TrainingError: arguments that do not fit, no usable pairs to train on or to hold out, or weights to start from
+            that are of another shape.
+    """
+    try:
+        generator = UNetGenerator(**recipe.model)
+        pairs, adversary = PairData(**recipe.data), Adversary(**recipe.objective)
+        coding = SPACES[pairs.space](generator.in_channels, generator.out_channels)
+        channels = generator.in_channels + generator.out_channels
+        discriminator = PatchDiscriminator(channels, adversary.patch, adversary.width, adversary.norm)
+        for net in (generator, discriminator):
+            start_small(net)
+        if recipe.init:
+            generator.load_state_dict(load_checkpoint(recipe.init).part("generator"))
+        task = TranslateTask(
+            generator, discriminator if adversary.gan else None, recipe, pairs, adversary, coding, data, device
+        )
+        task.try_out(device)
+    except (TypeError, ValueError, RuntimeError, ImageError) as error:
+        raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
+    return task
+
+
+def load_pairs(recipe: Recipe, pairs: PairData, data: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Pictures to train on, and at most HELD_OUT others to judge by: (H, W, 6) uint8, A and B, or photographs.
+
+    A folder that holds `train` and `val` is taken as divided; of any other the files that the recipe names are held
+    out, or every 32nd. What cannot be used is named on stderr.
+
+    Raises:
+        TrainingError: there are too few.
+    """
+    find = _photographs if pairs.make else find_pairs
+    if (data / "train").is_dir() and (data / "val").is_dir():
+        training, problems = find(data / "train")
+        held_out, more = find(data / "val")
+        problems += more
+    else:
+        found, problems = find(data)
+        held_out = [pair for pair in found if pair.a.relative_to(data).as_posix() in recipe.validation] or found[::32]
+        training = [pair for pair in found if pair not in set(held_out)]
+    held_out = held_out[:: -(-len(held_out) // HELD_OUT)] if held_out else []
+    smallest = max(phase.patch for phase in recipe.phases)
+    loaded = [_load(files, pairs, problems, least) for files, least in ((training, smallest), (held_out, 1))]
+    for line in problems:
+        print(f"left out: {line}", file=sys.stderr)
+    for images, purpose in zip(loaded, ("train on", "hold out"), strict=True):
+        if not images:
+            what = "photographs" if pairs.make else "pairs"
+            raise TrainingError(f"{data} holds no {what} to {purpose}; training needs at least one, and one held out")
+    return loaded[0], loaded[1]
+
+
+def _photographs(folder: Path) -> tuple[list[PairFile], list[str]]:
+    return [PairFile(path) for path in find_images(folder, recursive=True, suffixes=FORMATS)], []
+
+
+def _load(files: Sequence[PairFile], pairs: PairData, problems: list[str], smallest: int) -> list[np.ndarray]:
+    """The pictures that can be read and are large enough; adds a line for each other."""
+    images = []
+    for pair in files:
+        try:
+            image = load_photograph(pair) if pairs.make else both_sides(pair)
+        except ImageError as error:
+            problems.append(str(error))
+            continue
+        image = resized(image, pairs.load) if pairs.load else image
+        if min(image.shape[:2]) < smallest:
+            problems.append(f"{pair.a}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {smallest}")
+        else:
+            images.append(image)
+    return images
+
+
+def load_photograph(pair: PairFile) -> np.ndarray:
+    """(H, W, 3) uint8, or an ImageError that names the file."""
+    try:
+        return load_rgb(pair.a)
+    except ImageError as error:
+        raise ImageError(f"{pair.a}: {error}") from error
+
+
+def both_sides(pair: PairFile) -> np.ndarray:
+    """A and B as one picture of six channels, (H, W, 6) uint8; grey is three equal ones."""
+    return np.concatenate([np.broadcast_to(side, (*side.shape[:2], 3)) for side in read_pair(pair)], 2)
+
+
+def resized(image: np.ndarray, shorter: int) -> np.ndarray:
+    """(H, W, C) uint8 with a shorter side of so many pixels; bicubic, antialiased."""
+    scale = shorter / min(image.shape[:2])
+    size = [max(shorter, round(side * scale)) for side in image.shape[:2]]
+    x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    y = F.interpolate(x, size, mode="bicubic", antialias=True)
+    return y.round().clamp(0, 255).byte()[0].permute(1, 2, 0).numpy()
+
+
+class TranslateTask:
+    """What the training loop asks of a task (training.loop.Task), for the translator."""
+
+    def __init__(
+        self,
+        generator: UNetGenerator,
+        discriminator: PatchDiscriminator | None,
+        recipe: Recipe,
+        pairs: PairData,
+        adversary: Adversary,
+        coding: Coding,
+        data: Path,
+        device: torch.device,
+    ) -> None:
+        self.model: UNetGenerator = generator
+        self.recipe, self.pairs, self.coding = recipe, pairs, coding
+        stride = generator.net.layout.stride
+        if any(phase.patch % stride for phase in recipe.phases):
+            raise ValueError(f"crops must be multiples of {stride} pixels")
+        gan = recipe.loss or "vanilla"
+        first = GeneratorObjective(generator, discriminator, gan, adversary.l1, adversary.gan)
+        self.objectives: dict[str, nn.Module] = {"generator": first}
+        if discriminator is not None:
+            self.objectives["discriminator"] = DiscriminatorObjective(discriminator, first, gan)
+        images, held_out = load_pairs(recipe, pairs, data)
+        self.source = PatchSource(images, device, upright=True)
+        fixed = Generator(device).manual_seed(0)
+        self.held_out = [self.split(center(image, device), fixed) for image in held_out]
+
+    def try_out(self, device: torch.device) -> None:
+        """One batch of the smallest crops through everything, so that what does not fit is said at once."""
+        patch = min(phase.patch for phase in self.recipe.phases)
+        x, y = (side.cpu() for side in self.batch(patch, 1, Generator(device).manual_seed(0)))
+        for objective in self.objectives.values():
+            objective.eval()
+            try:
+                with torch.no_grad():
+                    objective((x, y))
+            except (ValueError, RuntimeError) as error:
+                raise ValueError(f"crops of {patch} pixels are too small for the networks: {error}") from error
+            objective.train()
+
+    def split(self, image: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """What is turned into what, in [0, 1], of pairs (B, 6, H, W), or of photographs, for which A is made."""
+        if self.pairs.make:
+            a, b = make_pair(self.pairs.make, image, generator, self.pairs.lines)
+        else:
+            a, b = image.chunk(2, 1)
+        return (a, b) if self.pairs.direction == "AtoB" else (b, a)
+
+    def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        a, b = self.split(self.source.sample(n, patch, generator), generator)
+        return self.coding.source(a), self.coding.target(b)
+
+    def translated(self, model: nn.Module, a: Tensor) -> Tensor:
+        """What a model makes of images, in [0, 1], without noise."""
+        x = self.coding.source(a)
+        return self.coding.image(model(x).float(), x)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """PSNR and mean absolute error (grey levels) over the held-out pairs; score: the PSNR."""
+        decibels, errors = [], []
+        for a, b in self.held_out:
+            result = self.translated(model, a)
+            wanted = with_channels(b, result.shape[1])
+            decibels.append(psnr8(result, wanted))
+            errors.append(255 * (result - wanted).abs().mean().item())
+        score = sum(decibels) / len(decibels)
+        return {"score": score, "psnr": score, "l1": sum(errors) / len(errors)}
+
+    def picture(self, model: nn.Module) -> Tensor:
+        """Input, result and what was wanted, of a held-out pair: (3, H, 3 W)."""
+        a, b = self.held_out[0]
+        shown = (a, self.translated(model, a), b)
+        return torch.cat([with_channels(x, 1).expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in shown], 3)[0]
+
+    def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:
+        header = {
+            "task": "translate",
+            "network": "generator",
+            "config": self.recipe.model,
+            "space": self.pairs.space,
+            "direction": self.pairs.direction,
+            "pairs": self.pairs.make or "files",
+            "range": "images in [0, 1]; the network's numbers in [-1, 1]",
+        } | provenance(self.recipe, facts)
+        save_checkpoint(path, {f"generator.{k}": v for k, v in tensors.items()}, header)

@@ -1,0 +1,307 @@
+"""Training a translator on pairs, resuming it to the bit, and using its weights on pictures of any size."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file
+from skimage import data as photographs
+from torch import Generator, Tensor
+
+from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
+from img2img.data.io import Picture, write_picture
+from img2img.errors import ImageError, TrainingError, WeightsError
+from img2img.tasks.translate import Translator, UNetGenerator
+from img2img.tasks.translate.coding import Lab, Rgb
+from img2img.tasks.translate.train import build, resized
+from img2img.training.loop import Training, learning_rate
+from img2img.training.recipe import Phase, Recipe, read_recipe
+from img2img.training.run import train
+
+RECIPE = """
+name = "tiny"
+task = "translate"
+steps = 6
+lr = 2e-3
+schedule = "linear"
+warmup = 0
+weight_decay = 0.0
+betas = [0.5, 0.999]
+clip = inf
+ema = 0.0
+every = 3
+keep = "last"
+precision = "fp32"
+phases = [{ until = 1.0, patch = 32, batch = 2 }]
+[model]
+width = 4
+depth = 4
+[data]
+load = 36
+[objective]
+patch = 16
+width = 4
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs (left) and their negatives (right): what a tiny network can learn in seconds."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for i in range(4):
+        image = photographs.coffee()[90 * i : 90 * i + 40, 200:250]
+        write_picture(Picture(np.concatenate((image, 255 - image), 1)), folder / f"{i}.png", "png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(3):
+        write_picture(Picture(photographs.coffee()[90 * i : 90 * i + 70, 200:290]), folder / f"{i}.png", "png")
+    return folder
+
+
+def run(recipe: Path, data: Path, out: Path, **options: Any) -> Path:
+    return train("translate", data, recipe, out, device="cpu", **options)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(recipe: Path, pairs: Path, tmp_path: Path) -> None:
+    """Both networks, both optimisers, and the noise of the dropout."""
+    run(recipe, pairs, tmp_path / "whole")
+    run(recipe, pairs, tmp_path / "parts", minutes=0)  # one step, then out of time
+    run(recipe, pairs, tmp_path / "parts", minutes=0, resume=True)
+    run(recipe, pairs, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / folder / "state.safetensors") for folder in ("whole", "parts"))
+    assert {key.split(".")[1] for key in whole if key.startswith("o")} == {"generator", "discriminator"}
+    assert [k for k in whole if not torch.equal(whole[k], parts[k])] == []
+
+
+def test_training_learns_and_its_file_needs_nothing_else(recipe: Path, pairs: Path, tmp_path: Path) -> None:
+    best = run(recipe, pairs, tmp_path / "run", steps=150)
+    rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))
+    assert float(rows[-1]["val/psnr"]) > float(rows[0]["val/psnr"]) + 2
+    assert float(rows[-1]["val/l1"]) < float(rows[0]["val/l1"])
+    assert {"generator/gan", "generator/l1", "discriminator/real", "discriminator/fake"} <= rows[0].keys()
+    assert (tmp_path / "run/sample.png").is_file()
+    header = read_header(best)
+    assert (header["task"], header["space"], header["direction"], header["pairs"]) == (
+        "translate",
+        "rgb",
+        "AtoB",
+        "files",
+    )
+    image = torch.from_numpy(photographs.coffee()[:40, 200:250].copy()).permute(2, 0, 1).float() / 255
+    result = Translator.from_pretrained(best, device="cpu", precision="fp32")(image, noise=False)
+    negative = 1 - image
+    assert (result - negative).abs().mean() < 0.7 * (image - negative).abs().mean()
+
+
+def test_the_last_weights_are_kept_unless_the_best_are_asked_for(recipe: Path, pairs: Path, tmp_path: Path) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    for keep, kept in (("last", 6), ("best", 3)):
+        recipe.write_text(RECIPE.replace('"last"', f'"{keep}"'))
+        plan = read_recipe(recipe)
+        task = build(plan, pairs, fabric.device)
+        training = Training(task, plan, tmp_path / keep, fabric)
+        task.validate = lambda model, t=training: {"score": -t.step}  # type: ignore[method-assign,misc]
+        assert read_header(training.run())["training"]["steps"] == kept
+
+
+def test_without_averaging_the_weights_themselves_are_kept(recipe: Path, pairs: Path, tmp_path: Path) -> None:
+    run(recipe, pairs, tmp_path / "run")
+    state = load_file(tmp_path / "run/state.safetensors")
+    averaged = {k.removeprefix("average."): v for k, v in state.items() if k.startswith("average.")}
+    assert averaged
+    assert all(torch.equal(v, state[f"objective.generator.generator.{k}"]) for k, v in averaged.items())
+
+
+def test_the_linear_schedule_stays_and_then_falls() -> None:
+    recipe = Recipe("r", "translate", steps=100, phases=(Phase(1, 8, 1),), lr=2.0, warmup=0, schedule="linear")
+    assert [learning_rate(recipe, step) for step in (0, 50, 75, 100)] == [2.0, 2.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["gray", "edges", "blank", "down", "jpeg"])
+def test_pairs_are_made_on_the_fly(kind: str, recipe: Path, photos: Path) -> None:
+    channels = 1 if kind in ("gray", "edges") else 3
+    text = RECIPE.replace("load = 36", f'make = "{kind}"').replace("depth = 4", f"depth = 4\nin_channels = {channels}")
+    recipe.write_text(text)
+    task = build(read_recipe(recipe), photos, torch.device("cpu"))
+    x, y = task.batch(32, 2, Generator().manual_seed(0))
+    assert (x.shape, y.shape) == ((2, channels, 32, 32), (2, 3, 32, 32))
+    assert -1 <= x.min() < x.max() <= 1
+    assert torch.equal(x, task.batch(32, 2, Generator().manual_seed(0))[0])
+    assert task.picture(task.model.eval()).shape == (3, 70, 270)
+
+
+def test_colours_are_learnt_in_lab(recipe: Path, photos: Path, tmp_path: Path) -> None:
+    text = RECIPE.replace("load = 36", 'make = "gray"\nspace = "lab"')
+    recipe.write_text(text.replace("depth = 4", "depth = 4\nin_channels = 1\nout_channels = 2\ndropout = 0.0"))
+    best = run(recipe, photos, tmp_path / "run", steps=60)
+    image = torch.from_numpy(photographs.coffee()[:64, 200:264].copy()).permute(2, 0, 1).float() / 255
+    result = Translator.from_pretrained(best, device="cpu")(image)
+    assert result.shape == image.shape
+    red, _, blue = result.mean((1, 2))
+    assert red > blue + 0.05  # the photographs are of brown coffee
+
+
+def test_direction_turns_the_pairs_round(recipe: Path, pairs: Path) -> None:
+    batches = []
+    for direction in ("AtoB", "BtoA"):
+        recipe.write_text(RECIPE.replace("load = 36", f'direction = "{direction}"'))
+        batches.append(build(read_recipe(recipe), pairs, torch.device("cpu")).batch(32, 2, Generator().manual_seed(0)))
+    (a, b), (c, d) = batches
+    assert torch.equal(a, d)
+    assert torch.equal(b, c)
+    torch.testing.assert_close(a, -b)
+
+
+def test_pictures_are_resized_by_their_shorter_side() -> None:
+    image = photographs.coffee()[:40, :60]
+    assert resized(image, 20).shape == (20, 30, 3)
+    assert resized(image[:, :30], 60).shape == (80, 60, 3)
+    np.testing.assert_array_equal(resized(np.full((30, 40, 6), 77, np.uint8), 15), np.full((15, 20, 6), 77))
+
+
+def test_train_and_val_folders_are_taken_as_they_are(recipe: Path, pairs: Path, tmp_path: Path) -> None:
+    for i, part in enumerate(("train", "train", "val", "test")):
+        (tmp_path / "divided" / part).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "divided" / part / f"{i}.png").write_bytes((pairs / f"{i}.png").read_bytes())
+    task = build(read_recipe(recipe), tmp_path / "divided", torch.device("cpu"))
+    assert len(task.source.heights) == 2
+    assert len(task.held_out) == 1
+
+
+def test_unusable_pairs_are_named_and_left_out(
+    recipe: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ab"
+    for side, columns in (("A", np.s_[:, :50]), ("B", np.s_[:, 50:])):
+        (folder / side).mkdir(parents=True)
+        for i in range(3):
+            image = photographs.coffee()[90 * i : 90 * i + 40, 200:300][columns]
+            write_picture(Picture(np.ascontiguousarray(image)), folder / side / f"{i}.png", "png")
+    write_picture(Picture(np.zeros((5, 5, 3), np.uint8)), folder / "A/1.png", "png")
+    (folder / "A/3.png").write_bytes((folder / "A/2.png").read_bytes())
+    build(read_recipe(recipe), folder, torch.device("cpu"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"left out: {folder / 'A/3.png'}: no partner in {folder / 'B'}",
+        f"left out: {folder / 'A/1.png'} is 5x5, but its partner {folder / 'B/1.png'} is 50x40",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("width = 4\ndepth", "breadth = 4\ndepth"), "unexpected keyword argument 'breadth'"),
+        (("depth = 4", "depth = 6"), "crops must be multiples of 64"),
+        (("depth = 4", "depth = 4\nin_channels = 4"), "has 3 channels (RGB), the model takes 4 channels"),
+        (("load = 36", 'make = "sepia"'), "make must be one of gray, "),
+        (("load = 36", 'direction = "AtoC"'), "direction must be one of AtoB, BtoA"),
+        (("load = 36", 'space = "lab"'), "in Lab a network has 1 channel in and 2 out"),
+        (("load = 36", "load = 20"), "holds no pairs to train on"),
+        (("patch = 16", "patch = 17"), "patch must be one of 1, 16, 70, 286"),
+        (("patch = 16", "patch = 286"), "crops of 32 pixels are too small"),
+        (('"last"', '"first"'), "keep must be best or last"),
+        (('"linear"', '"steep"'), "schedule must be cosine or linear"),
+        (("clip = inf", 'clip = inf\nloss = "wgan"'), "vanilla, lsgan, hinge"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(
+    change: tuple[str, str], message: str, recipe: Path, pairs: Path, tmp_path: Path
+) -> None:
+    assert change[0] in RECIPE
+    recipe.write_text(RECIPE.replace(*change))
+    with pytest.raises(TrainingError) as caught:
+        run(recipe, pairs, tmp_path / "run")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_l1_alone_needs_no_discriminator_and_init_begins_where_another_ended(
+    recipe: Path, pairs: Path, tmp_path: Path
+) -> None:
+    first = run(recipe, pairs, tmp_path / "first")
+    recipe.write_text(f'init = "{first}"\n' + RECIPE.replace("patch = 16", "gan = 0.0"))
+    task = build(read_recipe(recipe), pairs, torch.device("cpu"))
+    assert list(task.objectives) == ["generator"]
+    stored = load_checkpoint(first).part("generator")
+    assert all(torch.equal(v, stored[k]) for k, v in task.model.state_dict().items())
+    recipe.write_text(f'init = "{first}"\n' + RECIPE.replace("width = 4\ndepth", "width = 6\ndepth"))
+    with pytest.raises(TrainingError, match="size mismatch"):
+        build(read_recipe(recipe), pairs, torch.device("cpu"))
+
+
+# --- In use ---
+
+
+def translator(channels: int = 3, out: int = 3, tile: int | None = None, **arguments: Any) -> Translator:
+    torch.manual_seed(0)
+    model = UNetGenerator(channels, out, **({"width": 6, "depth": 5} | arguments))
+    coding = Lab(channels, out) if out == 2 else Rgb(channels, out)
+    return Translator(model, coding, torch.device("cpu"), tile=tile)
+
+
+def image(height: int = 70, width: int = 90, channels: int = 3) -> Tensor:
+    return torch.rand(channels, height, width, generator=Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 7), (64, 64)])
+@pytest.mark.parametrize(("channels", "out"), [(3, 3), (1, 2), (8, 1), (2, 8)])
+def test_any_size_and_any_channels(size: tuple[int, int], channels: int, out: int) -> None:
+    result = translator(channels, out)(image(*size, channels))
+    assert result.shape == (3 if out == 2 else out, *size)
+    assert 0 <= result.min() <= result.max() <= 1
+
+
+def test_tiles_cannot_be_seen() -> None:
+    """At 1024x1024 the tiled picture differs from the whole by less than a hundredth of a grey level."""
+    picture = torch.nn.functional.interpolate(image(128, 128)[None], size=(1024, 1024), mode="bicubic")[0].clamp(0, 1)
+    whole, tiled = (translator(tile=tile, width=4)(picture, seed=3) for tile in (1024, 320))
+    assert whole.std() > 0.05
+    assert (whole - tiled).abs().max() < 0.01 / 255
+
+
+def test_noise_follows_its_seed_and_can_be_left_out() -> None:
+    turn, picture = translator(), image()
+    assert torch.equal(turn(picture), turn(picture, seed=0))
+    assert (turn(picture, seed=1) - turn(picture, seed=2)).abs().mean() > 1e-3
+    assert torch.equal(turn(picture, seed=1, noise=False), turn(picture, seed=2, noise=False))
+
+
+def test_a_weight_file_gives_the_same_picture_as_the_model(tmp_path: Path) -> None:
+    turn = translator()
+    tensors = {f"generator.{k}": v.half().float() for k, v in turn.model.state_dict().items()}
+    turn.model.load_state_dict({k.removeprefix("generator."): v for k, v in tensors.items()})
+    header = {"task": "translate", "network": "generator", "config": {"width": 6, "depth": 5}, "space": "rgb"}
+    save_checkpoint(tmp_path / "x", tensors, header)
+    again = Translator.from_pretrained(tmp_path / "x", device="cpu", precision="fp32")
+    assert torch.equal(again(image()), turn(image()))
+    bf16 = Translator.from_pretrained(tmp_path / "x", device="cpu", precision="bf16")
+    assert (bf16(image()) - turn(image())).abs().mean() < 2 / 255
+    for wrong in ({"space": "xyz"}, {"space": "lab"}, {"config": {"width": 5, "depth": 5}}):
+        save_checkpoint(tmp_path / "y", tensors, header | wrong)
+        with pytest.raises(WeightsError, match="do not fit"):
+            Translator.from_pretrained(tmp_path / "y", device="cpu")
+    save_checkpoint(tmp_path / "y", tensors, header | {"network": "unet"})
+    with pytest.raises(WeightsError, match="hold a 'unet' network, not a 'generator'"):
+        Translator.from_pretrained(tmp_path / "y", device="cpu")
+
+
+def test_wrong_pictures_are_said() -> None:
+    with pytest.raises(ImageError, match=r"1 channel \(grey\)"):
+        translator()(image(channels=1))
+    with pytest.raises(ValueError, match=r"\(C, H, W\)"):
+        translator()(image()[None])
