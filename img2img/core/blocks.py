@@ -80,10 +80,17 @@ class InstanceNorm(nn.InstanceNorm2d):
         self.statistics: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.statistics is None:
+        if self.statistics is not None:
+            mean, variance = (moment.to(self.weight) for moment in self.statistics)
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
-        mean, variance = (moment.to(self.weight) for moment in self.statistics)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        # The same, picture by picture: PyTorch's own first copies whatever lies channels last in memory, which takes a
+        # third of a training's time on a CPU.
+        images = [
+            F.batch_norm(image, None, None, self.weight, self.bias, training=True, eps=self.eps) for image in x.split(1)
+        ]
+        return images[0] if len(images) == 1 else torch.cat(images)
 
 
 class Dropout(nn.Module):

@@ -28,6 +28,8 @@ from .generator import GeneratorNorm, UNetGenerator, start_small
 from .loss import DiscriminatorObjective, GeneratorObjective
 
 HELD_OUT = 24  # pairs at most that are judged
+# Kinds of pairs that draw nothing: made once, of whole pictures, as in use; a crop's own edges would differ at its border.
+MADE_ONCE = ("gray", "edges")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,12 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
     return task
 
 
-def load_pairs(recipe: Recipe, pairs: PairData, data: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Pictures to train on, and at most HELD_OUT others to judge by: (H, W, 6) uint8, A and B, or photographs.
+def load_pairs(
+    recipe: Recipe, pairs: PairData, data: Path, device: torch.device
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Pictures to train on, and at most HELD_OUT others to judge by, uint8.
+
+    (H, W, 6), A and B; or photographs (H, W, 3), of which A is made anew whenever they are drawn.
 
     A folder that holds `train` and `val` is taken as divided; of any other the files that the recipe names are held
     out, or every 32nd. What cannot be used is named on stderr.
@@ -125,7 +131,7 @@ def load_pairs(recipe: Recipe, pairs: PairData, data: Path) -> tuple[list[np.nda
         training = [pair for pair in found if pair not in set(held_out)]
     held_out = held_out[:: -(-len(held_out) // HELD_OUT)] if held_out else []
     smallest = max(phase.patch for phase in recipe.phases)
-    loaded = [_load(files, pairs, problems, least) for files, least in ((training, smallest), (held_out, 1))]
+    loaded = [_load(files, pairs, problems, least, device) for files, least in ((training, smallest), (held_out, 1))]
     for line in problems:
         print(f"left out: {line}", file=sys.stderr)
     for images, purpose in zip(loaded, ("train on", "hold out"), strict=True):
@@ -139,7 +145,9 @@ def _photographs(folder: Path) -> tuple[list[PairFile], list[str]]:
     return [PairFile(path) for path in find_images(folder, recursive=True, suffixes=FORMATS)], []
 
 
-def _load(files: Sequence[PairFile], pairs: PairData, problems: list[str], smallest: int) -> list[np.ndarray]:
+def _load(
+    files: Sequence[PairFile], pairs: PairData, problems: list[str], smallest: int, device: torch.device
+) -> list[np.ndarray]:
     """The pictures that can be read and are large enough; adds a line for each other."""
     images = []
     for pair in files:
@@ -152,7 +160,7 @@ def _load(files: Sequence[PairFile], pairs: PairData, problems: list[str], small
         if min(image.shape[:2]) < smallest:
             problems.append(f"{pair.a}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {smallest}")
         else:
-            images.append(image)
+            images.append(with_made(image, pairs, device) if pairs.make in MADE_ONCE else image)
     return images
 
 
@@ -167,6 +175,15 @@ def load_photograph(pair: PairFile) -> np.ndarray:
 def both_sides(pair: PairFile) -> np.ndarray:
     """A and B as one picture of six channels, (H, W, 6) uint8; grey is three equal ones."""
     return np.concatenate([np.broadcast_to(side, (*side.shape[:2], 3)) for side in read_pair(pair)], 2)
+
+
+def with_made(photo: np.ndarray, pairs: PairData, device: torch.device) -> np.ndarray:
+    """A photograph with what is made of it before it, (H, W, 3) to (H, W, 6) uint8."""
+    assert pairs.make
+    x = torch.tensor(photo).permute(2, 0, 1)[None].to(device).float() / 255
+    a, b = make_pair(pairs.make, x, Generator(device), pairs.lines)
+    both = torch.cat((a.expand_as(b), b), 1)[0].permute(1, 2, 0)
+    return (255 * both).round().byte().cpu().numpy()
 
 
 def resized(image: np.ndarray, shorter: int) -> np.ndarray:
@@ -202,7 +219,7 @@ class TranslateTask:
         self.objectives: dict[str, nn.Module] = {"generator": first}
         if discriminator is not None:
             self.objectives["discriminator"] = DiscriminatorObjective(discriminator, first, gan)
-        images, held_out = load_pairs(recipe, pairs, data)
+        images, held_out = load_pairs(recipe, pairs, data, device)
         self.source = PatchSource(images, device, upright=True)
         fixed = Generator(device).manual_seed(0)
         self.held_out = [self.split(center(image, device), fixed) for image in held_out]
@@ -222,7 +239,7 @@ class TranslateTask:
 
     def split(self, image: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """What is turned into what, in [0, 1], of pairs (B, 6, H, W), or of photographs, for which A is made."""
-        if self.pairs.make:
+        if self.pairs.make and image.shape[1] == 3:
             a, b = make_pair(self.pairs.make, image, generator, self.pairs.lines)
         else:
             a, b = image.chunk(2, 1)
