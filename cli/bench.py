@@ -220,3 +220,86 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
     from img2img.benchmarks import codec_speed
 
     codec_speed.run(codec_speed.Settings(models=models or None, **settings), echo=click.echo)
+
+
+_judge = click.option(
+    "--judge",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Weights of a VGG-19 for the distance in its features; see --descriptor-weights of img2img texture.",
+)
+
+_segmenter = click.option(
+    "--segmenter",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Run of the facade segmenter for the FCN score; trained there on DATA/train if it holds none.",
+)
+
+
+@bench.command()
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("translate"),
+    multiple=True,
+    default=("colorize",),
+    show_default=True,
+    help="Weights to measure; may be given several times, if all are for pairs of one kind.",
+)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Photographs, or pairs for weights trained on pairs.  [default: photographs that come with scikit-image]",
+)
+@_limit
+@_judge
+@_segmenter
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="As for img2img translate.")
+@click.option("--noise/--no-noise", default=True, show_default=True, help="As for img2img translate.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the numbers as JSON and a contact sheet into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def translate(**settings: Any) -> None:
+    """PSNR, SSIM, VGG distance, colourfulness and FCN score of translated pictures beside floors."""
+    from img2img.benchmarks import translation
+
+    translation.run(translation.Settings(**settings), echo=click.echo)
+
+
+@bench.command("translate-ablation")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Folder of train, val and perhaps test, pairs with the photograph on the left.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Folder of the runs, which are gone on with, of the numbers as JSON and of the contact sheet.",
+)
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Of each training.")
+@click.option("--width", type=click.IntRange(1), default=16, show_default=True, help="Of the networks (paper: 64).")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this variant; may be given several times.")
+@_limit
+@_judge
+@_segmenter
+@options.device
+@options.precision
+@debug
+def translate_ablation(**settings: Any) -> None:
+    """Train and measure the paper's ablations: L1, cGAN, both; U-Net or not; PatchGANs of 1 to 286 pixels."""
+    from img2img.benchmarks import translation_ablation
+
+    translation_ablation.run(translation_ablation.Settings(**settings), echo=click.echo)

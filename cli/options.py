@@ -75,6 +75,12 @@ class WeightsName(click.ParamType):
         """Show both in the help text."""
         return "NAME|FILE"
 
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str | None:
+        """List the names when none is given."""
+        from img2img.checkpoints import names
+
+        return f"Choose {', '.join(names(self.task))} or a file." if names(self.task) else None
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what is neither, and list the names."""
         from img2img.checkpoints import names

@@ -47,6 +47,24 @@ def find_recipe(task: str, recipe: Path | None) -> Recipe:
     return read
 
 
+def launched(device: str, precision: str = "bf16", devices: int = 1) -> Fabric:
+    """Fabric on a device, ready to train: bf16 where it is asked for and quick."""
+    keep_big_buffers()
+    target = pick_device(device)
+    bf16 = pick_precision(precision, target) == torch.bfloat16
+    fabric = Fabric(
+        accelerator=target.type,
+        devices=devices,
+        plugins=[Autocast("bf16-mixed", target.type)] if bf16 else [],
+        strategy="ddp" if devices > 1 else "auto",
+    )
+    fabric.launch()
+    if target.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    return fabric
+
+
 def train(
     task: str,
     data: Path,
@@ -87,20 +105,7 @@ def train(
         raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")
     if resume and not started:
         raise TrainingError(f"{folder} holds no training that could be resumed")
-    keep_big_buffers()
-    target = pick_device(device)
-    fabric = Fabric(
-        accelerator=target.type,
-        devices=devices,
-        plugins=[Autocast("bf16-mixed", target.type)]
-        if pick_precision(plan.precision, target) == torch.bfloat16
-        else [],
-        strategy="ddp" if devices > 1 else "auto",
-    )
-    fabric.launch()
-    if target.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
+    fabric = launched(device, plan.precision, devices)
     torch.manual_seed(plan.seed)
     build = import_module(f"img2img.tasks.{FOLDERS[task]}.train").build
     training = Training(build(plan, data, fabric.device), plan, folder, fabric)

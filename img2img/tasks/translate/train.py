@@ -279,6 +279,7 @@ class TranslateTask:
             "space": self.pairs.space,
             "direction": self.pairs.direction,
             "pairs": self.pairs.make or "files",
+            "lines": self.pairs.lines,
             "range": "images in [0, 1]; the network's numbers in [-1, 1]",
         } | provenance(self.recipe, facts)
         save_checkpoint(path, {f"generator.{k}": v for k, v in tensors.items()}, header)
