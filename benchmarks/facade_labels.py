@@ -28,8 +28,8 @@ from img2img.training.loop import Training
 from img2img.training.photographs import center
 from img2img.training.recipe import Phase, Recipe
 
-# The colours go from blue over cyan, yellow and red to dark red. They were measured in the files of the pix2pix release,
-# whose JPEG blurs them.
+# The colours go from blue over cyan, yellow and red to dark red. They were measured in the files of the pix2pix
+# release, whose JPEG blurs them.
 CLASSES = (
     *("background", "facade", "window", "door", "cornice", "sill"),
     *("balcony", "blind", "decoration", "moulding", "pillar", "shop"),

@@ -143,7 +143,7 @@ def weights(task: str, default: str | None = None) -> Callable[[F], F]:
     """`--model`: weights by name or file; without a default it has to be given."""
     if default is None:
         return click.option(
-            "--model", type=WeightsName(task), required=True, help="A file of weights, as img2img train writes it."
+            "--model", type=WeightsName(task), required=True, help="See img2img weights list, or a file of your own."
         )
     return click.option(
         "--model", type=WeightsName(task), default=default, show_default=True, help="See img2img weights list."
