@@ -82,7 +82,7 @@ class Segmenter(nn.Module):
 class CrossEntropy(nn.Module):
     """Cross entropy of the segmenter's scores; a batch is photographs and classes."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: nn.Module) -> None:
         super().__init__()
         self.segmenter = segmenter
 
@@ -105,7 +105,7 @@ class SegmentTask:
 
     def __init__(self, recipe: Recipe, data: Path, device: torch.device) -> None:
         self.recipe = recipe
-        self.model: Segmenter = Segmenter(**recipe.model)
+        self.model: nn.Module = Segmenter(**recipe.model)
         self.objectives: dict[str, nn.Module] = {"segmenter": CrossEntropy(self.model)}
         self.source = PatchSource(_both(data / "train"), device, upright=True)
         self.held_out = [center(both, device).chunk(2, 1) for both in _both(data / "val")]

@@ -303,3 +303,24 @@ def translate_ablation(**settings: Any) -> None:
     from img2img.benchmarks import translation_ablation
 
     translation_ablation.run(translation_ablation.Settings(**settings), echo=click.echo)
+
+
+@bench.command("translate-speed")
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("translate"),
+    multiple=True,
+    help="Weights to measure; may be given several times.  [default: all]",
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Times of which the median is taken."
+)
+@_out
+@options.device
+@debug
+def translate_speed(models: tuple[str, ...], **settings: Any) -> None:
+    """Translating one photograph and 24 megapixels, and whether tiles of a large picture can be seen."""
+    from img2img.benchmarks import translate_speed
+
+    translate_speed.run(translate_speed.Settings(models=models or None, **settings), echo=click.echo)

@@ -20,6 +20,7 @@ from img2img.tasks.translate import UNetGenerator
 colour = import_module("img2img.benchmarks.colour")
 labels = import_module("img2img.benchmarks.facade_labels")
 sheets = import_module("img2img.benchmarks.sheets")
+translate_speed = import_module("img2img.benchmarks.translate_speed")
 translation = import_module("img2img.benchmarks.translation")
 
 (command,) = entry_points(group="console_scripts", name="img2img")
@@ -159,3 +160,16 @@ def test_pairs_that_are_not_made_have_to_be_given(tmp_path: Path) -> None:
     result = bench("translate", "--model", model, "--model", other)
     assert result.exit_code == 1
     assert "pairs of different kinds" in result.output
+
+
+def test_tiles_cannot_be_seen_and_those_computed_alone_can(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "deep.safetensors", "files", depth=5)
+    settings = translate_speed.Settings(
+        models=(str(model),), device="cpu", rounds=1, side=128, tile=32, photo=(32, 16), large=(40, 33), out=tmp_path
+    )
+    record = translate_speed.run(settings, echo=lambda _: None)
+    rows = {row["how"]: row for row in record["tiles"] if row["precision"] == "fp32"}
+    assert rows["at once"]["largest_difference"] == 0
+    assert rows["in tiles"]["largest_difference"] < 0.05
+    assert rows["tiles by themselves"]["mean_difference"] > 20 * rows["in tiles"]["mean_difference"]
+    assert [row["peak_mb"] > 50 for row in record["commands"]] == [True, True]

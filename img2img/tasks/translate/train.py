@@ -209,7 +209,7 @@ class TranslateTask:
         data: Path,
         device: torch.device,
     ) -> None:
-        self.model: UNetGenerator = generator
+        self.model: nn.Module = generator
         self.recipe, self.pairs, self.coding = recipe, pairs, coding
         stride = generator.net.layout.stride
         if any(phase.patch % stride for phase in recipe.phases):
