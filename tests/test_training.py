@@ -68,6 +68,31 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(recipe: Path, 
     assert [k for k in whole if not torch.equal(whole[k], parts[k])] == []
 
 
+def test_ctrl_c_finishes_the_step_saves_it_and_is_gone_on_with(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    """In a process of its own, as a user stops it."""
+    run(recipe, pictures, tmp_path / "whole")
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from img2img.training import loop, run\n"
+        "step = loop.Training._train_step\n"
+        "def interrupted(self):\n"
+        "    if self.step == 1: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return step(self)\n"
+        "loop.Training._train_step = interrupted\n"
+        "recipe, pictures, out = map(Path, sys.argv[1:])\n"
+        "run.train('denoise', pictures, recipe, out, device='cpu')\n"
+    )
+    command = [sys.executable, "-c", code, str(recipe), str(pictures), str(tmp_path / "parts")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert "KeyboardInterrupt" in result.stderr
+    assert "stopping after this step; --resume goes on from it" in result.stderr
+    assert int(list(csv.DictReader((tmp_path / "parts/log.csv").open()))[-1]["step"]) == 2
+    run(recipe, pictures, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / folder / "state.safetensors") for folder in ("whole", "parts"))
+    assert [k for k in whole if not torch.equal(whole[k], parts[k])] == []
+
+
 def test_training_learns_logs_and_ships(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     best = run(recipe, pictures, tmp_path / "run", steps=60)
     rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))

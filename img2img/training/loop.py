@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from ..errors import TrainingError
 from . import state
+from .interrupt import at_a_step
 from .log import Log
 from .recipe import Recipe
 
@@ -145,19 +146,24 @@ class Training:
 
         Raises:
             TrainingError: there are no best weights, because no score is a number or because they were taken away.
+            KeyboardInterrupt: Ctrl-C; the last step is saved.
         """
         log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
         started, seconds_before = time.monotonic(), self.seconds
-        while self.step < self.recipe.steps:
-            figures = self._train_step()
-            self.seconds = seconds_before + time.monotonic() - started
-            out_of_time = minutes is not None and self._for_all(time.monotonic() - started > minutes * 60)
-            if self.step % self.recipe.every == 0 or self.step == self.recipe.steps or out_of_time:
-                self._validate_and_save(figures, log)
-            if out_of_time:
-                break
+        with at_a_step() as interrupt:
+            while self.step < self.recipe.steps:
+                figures = self._train_step()
+                self.seconds = seconds_before + time.monotonic() - started
+                out_of_time = minutes is not None and time.monotonic() - started > minutes * 60
+                stop = self._for_all(out_of_time or interrupt.asked)
+                if self.step % self.recipe.every == 0 or self.step == self.recipe.steps or stop:
+                    self._validate_and_save(figures, log)
+                if stop:
+                    break
         if log:
             log.close()
+        if interrupt.asked:
+            raise KeyboardInterrupt
         best = self.folder / "best.safetensors"
         if not best.is_file():
             diverged = self.best == -math.inf

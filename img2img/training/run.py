@@ -15,9 +15,9 @@ from ..runtime import keep_big_buffers, pick_device, pick_precision
 from .loop import Training
 from .recipe import Recipe, read_recipe
 
-DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast", "translate": "pairs"}
+DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast", "translate": "pairs", "descriptor": "vgg-slim"}
 # Of img2img.tasks: called as the command that uses the weights.
-FOLDERS = {"denoise": "denoise", "codec": "compress", "translate": "translate"}
+FOLDERS = {"denoise": "denoise", "codec": "compress", "translate": "translate", "descriptor": "texture"}
 
 
 class Autocast(MixedPrecision):
@@ -76,6 +76,7 @@ def train(
     device: str = "auto",
     devices: int = 1,
     loss: str | None = None,
+    teacher: Path | None = None,
 ) -> Path:
     """Train a task's weights and return the file of the best ones.
 
@@ -90,6 +91,7 @@ def train(
         device: auto, cpu, cuda or mps.
         devices: how many processes (GPUs, or CPU processes over gloo).
         loss: instead of the recipe's.
+        teacher: file of the network to learn from, instead of the recipe's.
 
     Raises:
         TrainingError: recipe, data or folder do not fit.
@@ -99,6 +101,8 @@ def train(
         plan = replace(plan, steps=steps)
     if loss:
         plan = replace(plan, loss=loss)
+    if teacher:
+        plan = replace(plan, teacher=str(teacher))
     folder = out or Path("runs") / Path(recipe or plan.name).stem
     started = (folder / "state.safetensors").exists()
     if started and not resume:
