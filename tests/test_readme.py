@@ -101,7 +101,7 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_examples_are_what_their_script_makes() -> None:
     made = runpy.run_path(str(ROOT / "examples" / "make_examples.py"))["pictures"]()
-    assert sorted(made) == ["clean.png", "noisy.png"]
+    assert sorted(made) == ["clean.png", "labels.png", "noisy.png"]
     for name, samples in made.items():
         with Image.open(ROOT / "examples" / name) as picture:
             assert picture.tobytes() == samples.tobytes()
