@@ -86,6 +86,8 @@ class WeightsName(click.ParamType):
         from img2img.checkpoints import names
 
         known = names(self.task)
+        if value not in known and value in names():
+            self.fail(f"the weights {value} are not for {self.task}", param, ctx)
         if value not in known and not Path(value).is_file():
             if not known:
                 self.fail(f"there is no file {value!r}", param, ctx)

@@ -48,9 +48,15 @@ def translate(
     """
 
     def prepare() -> "Task[Picture, Picture]":
+        from img2img.errors import WeightsError
         from img2img.tasks.translate import Translator
+        from img2img.tasks.translate.coding import Lab
 
         translator = Translator.from_pretrained(model, device=device, precision=precision, tile=tile)
+
+        channels = 3 if isinstance(translator.coding, Lab) else translator.model.out_channels
+        if channels not in (1, 3):
+            raise WeightsError(f"weights {model} make {channels} channels, and a picture file has 1 or 3")
 
         def turn(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
             return translator(image, seed, noise), {"seed": seed if noise else None}

@@ -1,4 +1,4 @@
-"""Make the README's pictures: docs/before_after.png and docs/compress.png."""
+"""Make the README's pictures: docs/before_after.png, docs/compress.png and docs/translate.png."""
 
 from io import BytesIO
 from pathlib import Path
@@ -55,6 +55,40 @@ def compress() -> Path:
     return target
 
 
+def translate() -> Path:
+    """A grey photograph coloured, a photograph from its edges, a facade from labels: what went in above."""
+    import torch
+    from skimage import data
+
+    from img2img.data.pairs import make_pair
+    from img2img.metrics import to_8bit
+    from img2img.tasks.translate import Translator
+
+    def tensor(samples: np.ndarray) -> torch.Tensor:
+        return torch.tensor(samples).permute(2, 0, 1).float() / 255
+
+    def pixels(image: torch.Tensor) -> np.ndarray:
+        return to_8bit(image.expand(3, -1, -1)).transpose(1, 2, 0)
+
+    cat, coffee = tensor(data.chelsea()), tensor(data.coffee())
+    grey, edges = (
+        make_pair(kind, photo[None], torch.Generator())[0][0] for kind, photo in (("gray", cat), ("edges", coffee))
+    )
+    labels = read_picture(HERE.parent / "examples" / "labels.png").to_tensor()
+    shown = []
+    for name, image, crop in (
+        ("colorize", grey, (slice(22, 278), slice(100, 356))),
+        ("edges", edges, (slice(60, 316), slice(200, 456))),
+        ("facades", labels, (slice(256), slice(256))),
+    ):
+        result = Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
+        shown += [pixels(image)[crop], pixels(result)[crop]]
+    target = HERE / "translate.png"
+    rows = [side_by_side(*shown[::2]), np.full((GAP, 3 * 256 + 2 * GAP, 3), 255, np.uint8), side_by_side(*shown[1::2])]
+    write_picture(Picture(np.concatenate(rows)), target, "png")
+    return target
+
+
 if __name__ == "__main__":
-    for make in (before_after, compress):
+    for make in (before_after, compress, translate):
         print(make())

@@ -19,3 +19,7 @@ class TrainingError(Img2ImgError):
 
 class BitstreamError(Img2ImgError):
     """An `.i2i` file is damaged, truncated, too new, or needs a model that is not here."""
+
+
+class ExportError(Img2ImgError):
+    """A network cannot be exported, or the file written computes something else."""

@@ -153,6 +153,14 @@ def test_damaged_and_foreign_weights_are_one_line(model: str) -> None:
         assert file in result.stderr
 
 
+def test_channels_that_no_file_has_are_said_before_the_first_picture(tmp_path: Path) -> None:
+    save("in.png", Picture(samples(20, 30)))
+    result = translate("in.png", "--model", write_model(tmp_path / "eight.safetensors", out_channels=8))
+    assert result.exit_code == 1
+    assert "eight.safetensors make 8 channels, and a picture file has 1 or 3" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_one_picture_does_not_wait_for_what_it_does_not_need(model: str) -> None:
     save("a.png", Picture(samples(8, 8)))
     code = (

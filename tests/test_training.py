@@ -193,7 +193,7 @@ def test_no_pictures_no_state_and_a_run_already_there_are_said(recipe: Path, pic
     with pytest.raises(TrainingError, match="--resume"):
         run(recipe, pictures, tmp_path / "c")
     recipe.write_text(RECIPE.replace("[8, 8]", "[8, 12]"))
-    with pytest.raises(TrainingError, match="belongs to another recipe"):
+    with pytest.raises(TrainingError, match="begun with another model: go on with the same"):
         run(recipe, pictures, tmp_path / "c", resume=True)
     (tmp_path / "c/state.safetensors").write_bytes(b"half")
     with pytest.raises(TrainingError, match="cannot be resumed from"):

@@ -16,7 +16,7 @@ from img2img.core.encoder_decoder import EncoderDecoder, Layout
 from img2img.core.seamless import in_tiles, moments, tiles
 from img2img.errors import ImageError
 from img2img.tasks.translate import PatchDiscriminator, UNetGenerator
-from img2img.tasks.translate.coding import Lab, Rgb, into_gamut
+from img2img.tasks.translate.coding import Lab, Rgb, into_gamut, lightness_of
 from img2img.tasks.translate.discriminator import LAYERS, receptive_field
 from img2img.tasks.translate.generator import start_small
 from img2img.tasks.translate.loss import DiscriminatorObjective, GeneratorObjective, fooling, hinge, lsgan, vanilla
@@ -310,6 +310,14 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
 
 
 # --- Coding ---
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lightness_is_that_of_kornia(channels: int) -> None:
+    image = torch.rand(2, channels, 9, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    image[..., 0] *= 0.01  # where both curves are straight lines
+    expected = rgb_to_lab(image.expand(-1, 3, -1, -1))[:, :1]
+    torch.testing.assert_close(lightness_of(image), expected, atol=1e-3, rtol=0)
 
 
 def test_lab_keeps_the_lightness_whatever_the_colours() -> None:

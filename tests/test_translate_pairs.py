@@ -61,6 +61,12 @@ def test_two_folders_pair_equal_names_in_order(tmp_path: Path) -> None:
     assert (a.shape, b.shape, a.dtype) == ((4, 5, 1), (4, 5, 3), np.uint8)
 
 
+def test_one_folder_of_two_is_no_pair_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
+    with pytest.raises(ImageError, match="holds a folder A, but no folder B with the partners"):
+        find_pairs(tmp_path)
+
+
 def test_what_lacks_a_partner_is_named(tmp_path: Path) -> None:
     for path in ("A/one.png", "A/both.png", "A/both.tiff", "B/both.png", "B/two.png"):
         save(tmp_path / path, noise(4, 4))

@@ -83,7 +83,7 @@ class InstanceNorm(nn.InstanceNorm2d):
         if self.statistics is not None:
             mean, variance = (moment.to(self.weight) for moment in self.statistics)
             return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
             return super().forward(x)
         # The same, picture by picture: PyTorch's own first copies whatever lies channels last in memory, which takes a
         # third of a training's time on a CPU.

@@ -1,5 +1,6 @@
 """Sizes that a network can halve: pad once, crop back once."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,6 +19,8 @@ def pad_to_multiple(x: Tensor, multiple: int, circular: bool = False) -> Tensor:
     Raises:
         ValueError: a circular picture would need padding, which would break its seam.
     """
+    if torch.onnx.is_in_onnx_export() and not circular:
+        return _pad_unknown_size(x, multiple)
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     if not (bottom or right):
         return x
@@ -25,6 +28,19 @@ def pad_to_multiple(x: Tensor, multiple: int, circular: bool = False) -> Tensor:
         raise ValueError(f"a tileable size must be a multiple of {multiple}, not {x.shape[-1]}x{x.shape[-2]}")
     reflects = bottom < x.shape[-2] and right < x.shape[-1]
     return F.pad(x, (0, right, 0, bottom), mode="reflect" if reflects else "replicate")
+
+
+def _pad_unknown_size(x: Tensor, multiple: int) -> Tensor:
+    """The same for a graph that is to serve every size: chosen by indices, without a branch that looks at the size."""
+    reflected, repeated = [], []
+    for size in x.shape[-2:]:
+        last = size - 1
+        places = torch.arange(size + -size % multiple, device=x.device)
+        reflected.append(last - (places - last).abs())
+        repeated.append(places.clamp(max=last))
+    reflects = (reflected[0][-1] >= 0) & (reflected[1][-1] >= 0)
+    rows, columns = (torch.where(reflects, *pair) for pair in zip(reflected, repeated, strict=True))
+    return x.index_select(-2, rows).index_select(-1, columns)
 
 
 def center_crop(x: Tensor, height: int, width: int) -> Tensor:

@@ -205,15 +205,20 @@ class _Pass:
 
 
 def moments(parts: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel over the parts of a map, (1, C, h, w) each; returns (C,) twice, float64."""
+    """Mean and variance of each channel over the parts of a map, (1, C, h, w) each; returns (C,) twice, float64, CPU.
+
+    References: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances".
+    """
     count = 0
-    total = squares = None
+    mean = scatter = torch.zeros((), dtype=torch.float64)
     for part in parts:
-        x = part[0].flatten(1).double()  # a sum over megapixels in float32 would lose what the variance is made of
-        count += x.shape[1]
-        total = x.sum(1) if total is None else total + x.sum(1)
-        squares = x.square().sum(1) if squares is None else squares + x.square().sum(1)
-    assert total is not None
-    assert squares is not None
-    mean = total / count
-    return mean, (squares / count - mean.square()).clamp_min(0)
+        x = part[0].flatten(1)
+        x = x if x.dtype == torch.float64 else x.float()
+        n = x.shape[1]
+        # Joined on the CPU: not every device has float64, and float32 would lose what the variance is made of.
+        variance, own_mean = (moment.cpu().double() for moment in torch.var_mean(x, 1, correction=0))
+        count += n
+        step = own_mean - mean
+        mean = mean + step * (n / count)
+        scatter = scatter + n * variance + step.square() * (n * (count - n) / count)
+    return mean, scatter / count

@@ -43,9 +43,13 @@ def find_pairs(folder: Path) -> tuple[list[PairFile], list[str]]:
     each picture is a pair, A left and B right. Folders in folders are read, too.
 
     Raises:
-        ImageError: a folder cannot be listed.
+        ImageError: a folder cannot be listed, or only one of A and B is there.
     """
-    if not ((folder / "A").is_dir() and (folder / "B").is_dir()):
+    there = [side for side in ("A", "B") if (folder / side).is_dir()]
+    if len(there) == 1:
+        missing = "B" if there == ["A"] else "A"
+        raise ImageError(f"{folder} holds a folder {there[0]}, but no folder {missing} with the partners")
+    if not there:
         return [PairFile(path) for path in find_images(folder, recursive=True, suffixes=FORMATS)], []
     problems: list[str] = []
     sides: list[dict[Path, Path]] = []

@@ -3,9 +3,11 @@
 Step n draws its randomness from (seed, n, rank) alone, so a resumed run needs no generator states.
 """
 
+import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,9 +121,14 @@ class Training:
         """Go on from the folder's state.
 
         Raises:
-            TrainingError: there is none, or it belongs to another model.
+            TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps`.
         """
         tensors, facts = state.load(self.folder / "state.safetensors", self.fabric.device)
+        plan = self._plan()
+        before = facts.get("recipe", plan)
+        changed = [name for name in plan if plan[name] != before.get(name, plan[name])]
+        if changed:
+            raise TrainingError(f"{self.folder} was begun with another {', '.join(changed)}: go on with the same")
         try:
             for name, objective in self.task.objectives.items():
                 objective.load_state_dict(state.part(tensors, f"objective.{name}"))
@@ -133,12 +140,19 @@ class Training:
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.pixels, self.best = facts["pixels"], facts["best"]
 
+    def _plan(self) -> dict[str, Any]:
+        """The recipe as JSON keeps it, without what may change on the way."""
+        free = {"steps": 0, "every": 0, "source": "", "name": ""}
+        plan: dict[str, Any] = json.loads(json.dumps(asdict(replace(self.recipe, **free))))  # type: ignore[arg-type]
+        return plan
+
     def save(self) -> None:
         tensors = state.prefixed("average", self.average.tensors)
         for name, objective in self.task.objectives.items():
             tensors |= state.prefixed(f"objective.{name}", objective.state_dict())
             tensors |= state.prefixed(f"optimizer.{name}", state.optimizer_tensors(self.optimizers[name]))
         facts = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
+        facts |= {"recipe": self._plan()}
         state.save(self.folder / "state.safetensors", tensors, facts)
 
     def run(self, minutes: float | None = None) -> Path:

@@ -1,6 +1,8 @@
 """Photographs to train on, and those held out: for every task that learns from pictures alone."""
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,17 @@ def load_photographs(recipe: Recipe, data: Path, device: torch.device) -> tuple[
     training, held_out = split(data, recipe.validation)
     images, problems = load_all(training, smallest_side=max(phase.patch for phase in recipe.phases))
     crops, more = load_all(held_out)
-    for line in problems + more:
-        print(f"left out: {line}", file=sys.stderr)
+    tell_left_out(problems + more)
     if not crops:
         raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
     return PatchSource(images, device), [center(crop, device) for crop in crops]
+
+
+def tell_left_out(problems: Sequence[str]) -> None:
+    """Name what a training cannot use on stderr, once, however many processes train."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        for line in problems:
+            print(f"left out: {line}", file=sys.stderr)
 
 
 def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
@@ -44,7 +52,8 @@ def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
     if len(found) < 2:
         raise TrainingError(f"{data} holds {len(found)} pictures; training needs at least one, and one held out")
     held_out = [path for path in found if path.relative_to(data).as_posix() in named] or found[::32]
-    return [path for path in found if path not in set(held_out)], held_out
+    excluded = set(held_out)
+    return [path for path in found if path not in excluded], held_out
 
 
 def center(samples: Any, device: torch.device) -> Tensor:

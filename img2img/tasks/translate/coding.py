@@ -1,5 +1,6 @@
 """Between images and what the networks see: RGB as it is, or lightness in and colour out."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -11,6 +12,7 @@ from ...errors import ImageError
 AB = 110.0  # sRGB's colours have a and b between -108 and 99
 BAND = 2**21  # pixels converted at a time
 HALVINGS = 20
+LUMINANCE = torch.tensor((0.212671, 0.715160, 0.072169)).view(1, 3, 1, 1)  # of linear sRGB
 
 
 class Coding(Protocol):
@@ -83,27 +85,51 @@ class Lab:
             raise ValueError(f"in Lab a network has 1 channel in and 2 out, not {in_channels} and {out_channels}")
 
     def source(self, image: Tensor) -> Tensor:
-        return lab_of(image)[:, :1] / 50 - 1
+        return in_bands(lightness_of, image) / 50 - 1
 
     def target(self, image: Tensor) -> Tensor:
         return lab_of(image)[:, 1:] / AB
 
     def image(self, output: Tensor, source: Tensor) -> Tensor:
-        rows = max(1, BAND // output.shape[-1])
-        bands = zip(output.split(rows, 2), source.split(rows, 2), strict=True)
-        return torch.cat([into_gamut(torch.cat(((x + 1) * 50, ab * AB), 1)) for ab, x in bands], 2)
+        return in_bands(lambda ab, x: into_gamut(torch.cat(((x + 1) * 50, ab * AB), 1)), output, source)
 
 
 SPACES: dict[str, type[Rgb] | type[Lab]] = {"rgb": Rgb, "lab": Lab}
+
+
+def in_bands(convert: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+    """What a function of pixels makes of maps (B, C, H, W), with the memory for BAND pixels at a time."""
+    if torch.onnx.is_in_onnx_export():  # a graph for every size cannot have as many bands as a size asks for
+        return convert(*maps)
+    rows = max(1, BAND // maps[0].shape[-1])
+    bands = zip(*(x.split(rows, 2) for x in maps), strict=True)
+    return torch.cat([convert(*band) for band in bands], 2)
+
+
+def lightness_of(image: Tensor) -> Tensor:
+    """L of CIE Lab, of grey or RGB images (B, 1 or 3, H, W) in [0, 1]: (B, 1, H, W), 0 to 100.
+
+    As kornia computes it, which takes many times as long for a grey picture: it wants three channels and gives a and b.
+    """
+    check_colours(image)
+    linear = torch.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+    y = linear if image.shape[1] == 1 else (linear * LUMINANCE.to(linear)).sum(1, keepdim=True)
+    f = torch.where(y > 0.008856, y.clamp_min(0.008856) ** (1 / 3), 7.787 * y + 4 / 29)
+    return 116 * f - 16
 
 
 def lab_of(image: Tensor) -> Tensor:
     """Lab of grey or RGB images, (B, 1 or 3, H, W) in [0, 1], to (B, 3, H, W)."""
     from kornia.color import rgb_to_lab
 
+    check_colours(image)
+    return rgb_to_lab(image.expand(-1, 3, -1, -1))
+
+
+def check_colours(image: Tensor) -> None:
+    """Raise ImageError for images (B, C, H, W) that are neither grey nor RGB."""
     if image.shape[1] not in (1, 3):
         raise ImageError(f"the picture has {image.shape[1]} channels, the model takes grey or RGB")
-    return rgb_to_lab(image.expand(-1, 3, -1, -1))
 
 
 def into_gamut(lab: Tensor) -> Tensor:
@@ -115,7 +141,7 @@ def into_gamut(lab: Tensor) -> Tensor:
 
     rgb = lab_to_rgb(lab, clip=False)
     outside = ((rgb < 0) | (rgb > 1)).any(1)
-    if not outside.any():
+    if not torch.onnx.is_in_onnx_export() and not outside.any():
         return rgb
     # (N, 3) colours as an image of one row.
     bad = lab.permute(0, 2, 3, 1)[outside].T[None, :, None]

@@ -19,7 +19,8 @@ class UNetGenerator(nn.Module):
 
     With the default arguments the paper's U-Net 256: C64-C128-C256-C512-C512-C512-C512-C512 down and mirrored up, 4x4
     convolutions of stride 2, leaky ReLU (0.2) down and ReLU up, skips joined by concatenation, dropout in the three
-    innermost layers up, tanh at the end. Departure: norms are by instance unless `batch` is asked for; the paper's
+    innermost layers up, tanh at the end. Skips stay as leaky as they are, where the authors' code cuts them off at 0.
+    Departure: norms are by instance unless `batch` is asked for; the paper's
     batch norms at batch size 1, by the test image's own statistics, do the same.
 
     Args:
@@ -87,7 +88,9 @@ class UNetGenerator(nn.Module):
         self.net = EncoderDecoder(in_channels, out_channels, layout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.net(x))
+        y = self.net(x)
+        # bf16 has no slope left beyond 3.5, so what is black or white would not be learnt any more.
+        return torch.tanh(y.float() if y.dtype == torch.bfloat16 else y)
 
 
 def start_small(net: nn.Module, std: float = 0.02) -> None:

@@ -57,6 +57,8 @@ def untrained(net: nn.Module) -> Iterator[None]:
 class GeneratorObjective(nn.Module):
     """weight * cGAN + l1 * L1. Keeps the generated images for the discriminator's turn: G runs once a step.
 
+    Departure: G has its turn before D, in the paper after it.
+
     Args:
         generator: G.
         discriminator: D, only used here, not trained; None for L1 alone.

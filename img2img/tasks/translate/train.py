@@ -1,8 +1,8 @@
 """Training data, validation and shipping of the translator."""
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from ...data.pairs import Kind, Lines, PairFile, find_pairs, make_pair, read_pai
 from ...data.patches import PatchSource, load_rgb
 from ...errors import ImageError, TrainingError
 from ...metrics import psnr8
-from ...training.photographs import center
+from ...training.photographs import center, tell_left_out
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .coding import SPACES, Coding, with_channels
@@ -28,7 +28,7 @@ from .generator import GeneratorNorm, UNetGenerator, start_small
 from .loss import DiscriminatorObjective, GeneratorObjective
 
 HELD_OUT = 24  # pairs at most that are judged
-# Kinds of pairs that draw nothing: made once, of whole pictures, as in use; a crop's own edges would differ at its border.
+# Kinds of pairs that draw nothing: made once, of whole pictures as in use; a crop's own edges differ at its border.
 MADE_ONCE = ("gray", "edges")
 
 
@@ -97,7 +97,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
         for net in (generator, discriminator):
             start_small(net)
         if recipe.init:
-            generator.load_state_dict(load_checkpoint(recipe.init).part("generator"))
+            start_from(generator, recipe.init)
         task = TranslateTask(
             generator, discriminator if adversary.gan else None, recipe, pairs, adversary, coding, data, device
         )
@@ -105,6 +105,19 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
     except (TypeError, ValueError, RuntimeError, ImageError) as error:
         raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
     return task
+
+
+def start_from(generator: UNetGenerator, weights: str) -> None:
+    """Begin with the numbers of other weights.
+
+    Raises:
+        ValueError: they are of another shape.
+        WeightsError: they cannot be read.
+    """
+    try:
+        generator.load_state_dict(load_checkpoint(weights).part("generator"))
+    except RuntimeError as error:
+        raise ValueError(f"the weights {weights} are of another shape than [model]") from error
 
 
 def load_pairs(
@@ -128,12 +141,12 @@ def load_pairs(
     else:
         found, problems = find(data)
         held_out = [pair for pair in found if pair.a.relative_to(data).as_posix() in recipe.validation] or found[::32]
-        training = [pair for pair in found if pair not in set(held_out)]
+        excluded = set(held_out)
+        training = [pair for pair in found if pair not in excluded]
     held_out = held_out[:: -(-len(held_out) // HELD_OUT)] if held_out else []
     smallest = max(phase.patch for phase in recipe.phases)
     loaded = [_load(files, pairs, problems, least, device) for files, least in ((training, smallest), (held_out, 1))]
-    for line in problems:
-        print(f"left out: {line}", file=sys.stderr)
+    tell_left_out(problems)
     for images, purpose in zip(loaded, ("train on", "hold out"), strict=True):
         if not images:
             what = "photographs" if pairs.make else "pairs"
@@ -210,7 +223,7 @@ class TranslateTask:
         device: torch.device,
     ) -> None:
         self.model: nn.Module = generator
-        self.recipe, self.pairs, self.coding = recipe, pairs, coding
+        self.recipe, self.pairs, self.adversary, self.coding = recipe, pairs, adversary, coding
         stride = generator.net.layout.stride
         if any(phase.patch % stride for phase in recipe.phases):
             raise ValueError(f"crops must be multiples of {stride} pixels")
@@ -221,8 +234,9 @@ class TranslateTask:
             self.objectives["discriminator"] = DiscriminatorObjective(discriminator, first, gan)
         images, held_out = load_pairs(recipe, pairs, data, device)
         self.source = PatchSource(images, device, upright=True)
-        fixed = Generator(device).manual_seed(0)
-        self.held_out = [self.split(center(image, device), fixed) for image in held_out]
+        self.held_out = [
+            self.split(center(image, device), Generator(device).manual_seed(i)) for i, image in enumerate(held_out)
+        ]
 
     def try_out(self, device: torch.device) -> None:
         """One batch of the smallest crops through everything, so that what does not fit is said at once."""
@@ -275,11 +289,13 @@ class TranslateTask:
         header = {
             "task": "translate",
             "network": "generator",
-            "config": self.recipe.model,
+            "config": {name: p.default for name, p in signature(UNetGenerator).parameters.items()} | self.recipe.model,
             "space": self.pairs.space,
             "direction": self.pairs.direction,
             "pairs": self.pairs.make or "files",
             "lines": self.pairs.lines,
+            "loss": self.recipe.loss or "vanilla",
+            "objective": asdict(self.adversary),
             "range": "images in [0, 1]; the network's numbers in [-1, 1]",
         } | provenance(self.recipe, facts)
         save_checkpoint(path, {f"generator.{k}": v for k, v in tensors.items()}, header)
