@@ -44,9 +44,7 @@ def denoise(
     format: str | None,
     quality: int | None,
     max_pixels: int,
-    device: str,
-    precision: str,
-    tile: int | None,
+    computing: dict[str, Any],
 ) -> None:
     """Remove noise from pictures.
 
@@ -57,7 +55,7 @@ def denoise(
     def prepare() -> "Task[Picture, Picture]":
         from img2img.tasks.denoise import Denoiser
 
-        denoiser = Denoiser.from_pretrained(model, device=device, precision=precision, tile=tile)
+        denoiser = Denoiser.from_pretrained(model, **computing)
         if sigma is None:
             _ = denoiser.estimator  # read now: if it is damaged, that is no fault of a picture
 

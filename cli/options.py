@@ -170,23 +170,17 @@ def pictures(command: F) -> F:
     return command
 
 
-def computing(command: F) -> F:
-    """`--device`, `--precision`, `--tile`: where and how a network runs."""
-    for option in reversed(
-        (
-            device,
-            precision,
-            click.option(
-                "--tile",
-                type=AutoOr(click.IntRange(32), "a whole number from 32 on"),
-                default="auto",
-                show_default=True,
-                help="Side in pixels of the tiles that larger pictures are computed in.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def computing(command: Callable[..., None]) -> Callable[..., None]:
+    """`--device`, `--precision`, `--tile`: the command receives them as `computing`, for a task's from_pretrained."""
+    names = ("device", "precision", "tile")
+
+    @wraps(command)
+    def collected(**values: Any) -> None:
+        command(computing={name: values.pop(name) for name in names}, **values)
+
+    for option in (tile, precision, device):
+        collected = option(collected)
+    return collected
 
 
 device = click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True)
@@ -206,4 +200,12 @@ precision = click.option(
     default="auto",
     show_default=True,
     help="auto is bf16 where the processor is fast at it.",
+)
+
+tile = click.option(
+    "--tile",
+    type=AutoOr(click.IntRange(32), "a whole number from 32 on"),
+    default="auto",
+    show_default=True,
+    help="Side in pixels of the tiles that larger pictures are computed in.",
 )

@@ -37,9 +37,7 @@ def translate(
     format: str | None,
     quality: int | None,
     max_pixels: int,
-    device: str,
-    precision: str,
-    tile: int | None,
+    computing: dict[str, Any],
 ) -> None:
     """Turn pictures into what a model was trained to make of them: colours of grey, photographs of drawings.
 
@@ -52,7 +50,7 @@ def translate(
         from img2img.tasks.translate import Translator
         from img2img.tasks.translate.coding import Lab
 
-        translator = Translator.from_pretrained(model, device=device, precision=precision, tile=tile)
+        translator = Translator.from_pretrained(model, **computing)
 
         channels = 3 if isinstance(translator.coding, Lab) else translator.model.out_channels
         if channels not in (1, 3):

@@ -151,8 +151,8 @@ class Training:
         for name, objective in self.task.objectives.items():
             tensors |= state.prefixed(f"objective.{name}", objective.state_dict())
             tensors |= state.prefixed(f"optimizer.{name}", state.optimizer_tensors(self.optimizers[name]))
-        facts = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
-        facts |= {"recipe": self._plan()}
+        facts: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
+        facts["recipe"] = self._plan()
         state.save(self.folder / "state.safetensors", tensors, facts)
 
     def run(self, minutes: float | None = None) -> Path:
