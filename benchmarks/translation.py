@@ -275,7 +275,7 @@ def _judge(
     from img2img.tasks.texture.descriptor import load_descriptor
 
     where = pick_device(device)
-    descriptor = load_descriptor("vgg19", weights=judge, device=where)
+    descriptor = load_descriptor("vgg19", weights=judge, device=where, normalised=False)
     totals = [0.0] * len(methods)
     with torch.inference_mode():
         for index, true in enumerate(truth):

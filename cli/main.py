@@ -12,7 +12,19 @@ import img2img
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-COMMANDS = ("denoise", "translate", "compress", "decompress", "info", "pairs", "train", "bench", "weights")
+COMMANDS = (
+    "denoise",
+    "texture",
+    "translate",
+    "compress",
+    "decompress",
+    "info",
+    "pairs",
+    "train",
+    "export",
+    "bench",
+    "weights",
+)
 
 
 def _with_file(error: Exception) -> str:

@@ -35,12 +35,15 @@ class Task(Generic[X, Y]):
         apply: the computation, and what `--json` says of it. Called in the main thread, one at a time.
         write: a result to a seekable file, in a format. Called in several threads.
         size: bytes that a read input takes in memory.
+        with_job: whether `apply` is given the job, too, since more than the input decides: its further inputs, which
+            `apply` reads, or its number.
     """
 
     read: Callable[[BinaryIO], X]
-    apply: Callable[[X], tuple[Y, dict[str, Any]]]
+    apply: Callable[..., tuple[Y, dict[str, Any]]]
     write: Callable[[Y, BinaryIO, str], None]
     size: Callable[[X], int]
+    with_job: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ class Pipeline(Generic[X, Y]):
     def _compute(self, job: Job, x: X, seconds: float) -> "Result | tuple[Job, Y, dict[str, Any], float]":
         start = time.perf_counter()
         try:
-            y, facts = self.task.apply(x)
+            y, facts = self.task.apply(x, job) if self.task.with_job else self.task.apply(x)
         except Exception as error:
             return _failed(job, error)
         return job, y, facts, seconds + time.perf_counter() - start

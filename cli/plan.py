@@ -4,8 +4,9 @@ Paths are strings here, not `Path`: a plan may hold a million of them.
 """
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
@@ -28,6 +29,8 @@ class Naming:
         formats: extensions that an output may have, and the format that each stands for.
         default: extension of an output whose name does not follow from OUT or from an input in a folder.
         format: format asked for by the user; None leaves it to the names.
+        copies: outputs of each input; more than one are numbered: photo_texture_1.png and so on.
+        joined: all inputs together give one output, called after the first.
     """
 
     suffix: str
@@ -36,6 +39,8 @@ class Naming:
     default: str
     format: str | None = None
     folder_suffix: str = ""
+    copies: int = 1
+    joined: bool = False
 
     def extension(self, kept: str) -> str:
         """The extension of an output: the one of its name if its format is right, else the format's own."""
@@ -70,11 +75,26 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and the output it gives; either may be STREAM."""
+    """One input and the output it gives; either may be STREAM.
+
+    Attributes:
+        source: the input.
+        target: the output.
+        format: of the output.
+        more: further inputs of the same output, if the command joins them.
+        copy: which of the outputs of one input it is, from 0.
+    """
 
     source: str
     target: str
     format: str
+    more: tuple[str, ...] = ()
+    copy: int = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All inputs."""
+        return (self.source, *self.more)
 
 
 @dataclass
@@ -120,7 +140,11 @@ def make_plan(
     if STREAM in inputs and len(inputs) > 1:
         raise click.UsageError("standard input (-) cannot be mixed with other inputs")
     plan = Plan()
-    plan.jobs = list(_jobs(inputs, output, naming, recursive, plan))
+    if naming.joined:
+        plan.jobs = [_joined(inputs, output, naming)]
+    else:
+        plan.jobs = list(_jobs(inputs, output, naming, recursive, plan))
+    plan.jobs = [copy for job in plan.jobs for copy in _copies(job, naming.copies)]
     _refuse_collisions(plan.jobs)
     if shard.automatic and len(inputs) == 1 and not os.path.isdir(inputs[0]):
         shard = WHOLE  # an array job that names one file in each task
@@ -165,6 +189,27 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     return folder
 
 
+def _joined(inputs: Sequence[str], output: str | None, naming: Naming) -> Job:
+    """The one job of several inputs."""
+    for name in inputs:
+        if name == STREAM or os.path.isdir(name):
+            raise click.UsageError(f"{name}: what is put together are files, neither folders nor standard input")
+    (job,) = _jobs(inputs[:1], output, naming, False, Plan())
+    return replace(job, more=tuple(inputs[1:]))
+
+
+def _copies(job: Job, count: int) -> Iterator[Job]:
+    """The job as often as asked for, its outputs numbered from 1."""
+    if count == 1:
+        yield job
+        return
+    if STREAM in (job.source, job.target):
+        raise click.UsageError(f"of {count} outputs none can go to standard output (-), or come from standard input")
+    stem, extension = os.path.splitext(job.target)
+    for i in range(count):
+        yield replace(job, target=f"{stem}_{i + 1:0{len(str(count))}}{extension}", copy=i)
+
+
 def _single(source: str, target: str, naming: Naming) -> Job:
     if target == STREAM:
         return Job(source, target, naming.format or naming.formats[naming.default])
@@ -203,8 +248,8 @@ def _jobs_of_folder(
 def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[str]:
     """Names, relative to the folder, of the files to be read, sorted in each folder.
 
-    Left out are hidden names, folders that this command line writes to, and earlier results: photo_denoised.png beside
-    photo.jpg and photos_denoised/ beside photos/.
+    Left out are hidden names, folders that this command line writes to, and earlier results: photo_denoised.png (or
+    photo_denoised_2.png) beside photo.jpg and photos_denoised/ beside photos/.
     """
 
     def report(error: OSError) -> None:
@@ -238,7 +283,10 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
 
 
 def _is_result(name: str, names: Collection[str], suffix: str) -> bool:
-    return bool(suffix) and name.endswith(suffix) and name.removesuffix(suffix) in names
+    if not suffix:
+        return False
+    whole = re.sub(r"_\d+$", "", name)  # one of several copies
+    return any(each.endswith(suffix) and each.removesuffix(suffix) in names for each in {name, whole})
 
 
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
@@ -262,9 +310,10 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
         more = f" ({len(collisions) - 1} more of this kind)" if len(collisions) > 1 else ""
         raise click.UsageError(f"{collisions[0]}{more}: rename one, or run them one by one, each with an -o of its own")
     for job in jobs:
-        if job.source != STREAM and (other := targets.get(place(job.source), "")):
-            result = "its own result" if other == job.source else f"the result of {other}"
-            raise click.UsageError(f"{job.source} is an input and would be overwritten with {result}")
+        for source in job.sources:
+            if source != STREAM and (other := targets.get(place(source), "")):
+                result = "its own result" if other == source else f"the result of {other}"
+                raise click.UsageError(f"{source} is an input and would be overwritten with {result}")
 
 
 def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming: Naming) -> Iterator[Job]:

@@ -7,7 +7,7 @@ import click
 from . import options
 from .debug import debug
 
-TASKS = ("denoise", "codec", "translate")
+TASKS = ("denoise", "codec", "translate", "descriptor")
 
 
 @click.command()
@@ -37,6 +37,12 @@ TASKS = ("denoise", "codec", "translate")
 @click.option(
     "--loss", "--gan", "loss", metavar="NAME", help="Another loss than the recipe's; GANs: vanilla, lsgan, hinge."
 )
+@click.option(
+    "--teacher",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="VGG-19's weights, for the descriptor to learn from.",
+)
 @options.device
 @click.option(
     "--devices", type=click.IntRange(1), default=1, show_default=True, help="How many GPUs, or CPU processes."
@@ -53,13 +59,14 @@ def train(
     device: str,
     devices: int,
     loss: str | None,
+    teacher: Path | None,
 ) -> None:
     """Train the weights of TASK; print the file of the best ones."""
     import torch
 
     from img2img.training import run
 
-    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices, loss)
+    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices, loss, teacher)
     # With several devices this command runs once for each.
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         click.echo(weights)

@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -61,3 +62,28 @@ def keep_big_buffers() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     except (OSError, AttributeError):  # musl has neither the file nor the call, nor the cost
         return
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; None where that cannot be told.
+
+    On a CPU what Linux says is available, or what the limit of a container (cgroup 2) leaves, whichever is less.
+    """
+    if device.type == "cuda":
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
+    if device.type != "cpu":
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        there = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        return min(there, max(0, int(limit) - int(used)))
+    except (OSError, ValueError):  # no container, or one whose limit is `max`: none
+        return there

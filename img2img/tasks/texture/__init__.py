@@ -1,0 +1,6 @@
+"""Texture synthesis from a sample: statistics of a frozen network's features, and pictures that have them."""
+
+from .descriptor import Descriptor, load_descriptor
+from .pipeline import Texture
+
+__all__ = ["Descriptor", "Texture", "load_descriptor"]

@@ -1,0 +1,259 @@
+"""A sample in, as much of its texture as wanted out: the synthesiser in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from ...errors import ImageError
+from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
+from .colour import coloured, luminance, match_colours
+from .descriptor import Descriptor, load_descriptor
+from .loss import GramLoss, SlicedWassersteinLoss
+from .optimize import Loss, Watch, bytes_needed, exactly, optimise
+from .pyramid import Size, levels, resample
+from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
+
+Colour = Literal["keep", "match", "luminance"]
+LossName = Literal["gram", "swd"]
+
+SIZE = (512, 512)
+STEPS = 100
+COPIES = {"gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
+SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
+
+
+class Texture:
+    """Makes textures of any size that look like a sample, or like a mixture of several.
+
+    Example:
+        >>> texture = Texture.from_pretrained("random", device="cpu")
+        >>> texture(torch.rand(3, 40, 50), size=(24, 36), steps=2).shape
+        torch.Size([3, 24, 36])
+    """
+
+    def __init__(self, descriptor: Descriptor, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        if not descriptor.circular:
+            raise ValueError("textures are made on a torus: the descriptor has to be circular")
+        keep_big_buffers()
+        self.descriptor, self.device, self.dtype = descriptor.to(device), device, dtype
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        descriptor: str | Path = "random",
+        weights: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> Self:
+        """A synthesiser with a descriptor by name, or from a file that training wrote.
+
+        Args:
+            descriptor: random, vgg19, or a file.
+            weights: a file of VGG-19's weights, instead of a download.
+            device: auto, cpu, cuda or mps.
+            precision: auto (bf16 where the processor is fast at it), fp32 or bf16.
+
+        Raises:
+            WeightsError: the weights are missing, damaged or for something else.
+            Img2ImgError: the device is not there.
+        """
+        where = pick_device(device)
+        loaded = load_descriptor(descriptor, None if weights is None else Path(weights), where, circular=True)
+        return cls(loaded, where, pick_precision(precision, where))
+
+    def __call__(
+        self,
+        samples: Tensor | Sequence[Tensor],
+        size: Size = SIZE,
+        *,
+        tileable: bool = False,
+        seed: int = 0,
+        mix: Sequence[float] | None = None,
+        colour: Colour = "keep",
+        loss: LossName = "gram",
+        steps: int = STEPS,
+        watch: Watch | None = None,
+    ) -> Tensor:
+        """Make one texture.
+
+        Args:
+            samples: one (C, h, w) or several, C 1 or 3, values in [0, 1]; any h, w >= 1. Grey ones give a grey texture.
+                Of one with more than SAMPLE_PIXELS pixels the middle is used.
+            size: height and width of the texture.
+            tileable: whether it has to fit itself at its borders.
+            seed: the same gives the same texture, another one another.
+            mix: the samples' shares in the statistics; equal without. They need not sum to 1.
+            colour: `keep` what is grown; `match` the distribution of the samples' colours; `luminance` grows that only
+                and colours it as the samples' pixels of the same luminance are on average.
+            loss: gram (Gatys 2015), or swd (sliced Wasserstein, Heitz 2021).
+            steps: evaluations of the loss on each level of the pyramid.
+            watch: is told of every one.
+
+        Returns:
+            (C, *size) float32 on the CPU, not clamped.
+
+        Raises:
+            ValueError: wrong shapes or numbers.
+            ImageError: there is not enough memory for a texture of that size.
+        """
+        shares = normalised(samples, mix)
+        _check(size, steps, colour, loss)
+        images = [_fitting(image, size, tileable, self.descriptor.smallest) for image in alike(samples)]
+        grown = [luminance(image) for image in images] if colour == "luminance" else images
+        pyramid = levels(size, [_size(image) for image in grown], tileable, self.descriptor.smallest)
+        self._check_memory(pyramid[-1].canvas, len(grown[0]), size, loss)
+        with exactly(self.device):
+            canvas = optimise(
+                self.descriptor,
+                [image[None].to(self.device) for image in grown],
+                shares,
+                pyramid,
+                partial(_make_loss, loss, seed),
+                seed,
+                steps,
+                self.dtype,
+                watch,
+            )
+        texture = (resample(canvas, size, circular=True) if tileable else _cut(canvas, size))[0].cpu()
+        if colour == "keep":
+            return texture
+        colours = palette(images, shares)
+        return match_colours(texture, colours) if colour == "match" else coloured(texture, colours)
+
+    def measure(
+        self, texture: Tensor, samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None = None
+    ) -> dict[str, Any]:
+        """What a texture is worth (see report.py).
+
+        Args:
+            texture: (C, H, W).
+            samples: those that it was made of.
+            mix: their shares.
+
+        Returns:
+            `gram_distance` by layer that no loss saw, `copy_rate`, `copy_distance` (of the median patch) and `seam`.
+        """
+        shares, images = normalised(samples, mix), alike([texture, *_listed(samples)])
+        whole = texture.expand(len(images[0]), -1, -1)
+        distances = copy_distances(whole, images[1:])
+        here = [image.to(self.device) for image in images]
+        return {
+            "gram_distance": gram_distance(self.judge, here[0], here[1:], shares),
+            "copy_rate": copy_rate(distances),
+            "copy_distance": distances.median().item(),
+            "seam": seam_scores(texture),
+        }
+
+    @cached_property
+    def judge(self) -> Unseen:
+        """Layers that no loss sees."""
+        return unseen(self.descriptor)
+
+    def _check_memory(self, canvas: Size, channels: int, size: Size, loss: LossName) -> None:
+        needed = bytes_needed(self.descriptor, canvas, channels, self.dtype, COPIES[loss])
+        there = available_memory(self.device)
+        if there is not None and needed > there:
+            raise ImageError(
+                f"a texture of {size[1]}x{size[0]} pixels takes about {needed / 1e9:.1f} GB of memory,"
+                f" {there / 1e9:.1f} GB are free: ask for a smaller one"
+            )
+
+
+def _listed(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [samples] if isinstance(samples, Tensor) else list(samples)
+
+
+def normalised(samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None) -> list[float]:
+    """The shares of samples in a mixture, which sum to 1.
+
+    Raises:
+        ValueError: not one for each sample, negative, or none above 0.
+    """
+    count = len(_listed(samples))
+    shares = [1.0] * count if mix is None else [float(share) for share in mix]
+    if len(shares) != count or not count:
+        raise ValueError(f"there are {count} samples and {len(shares)} shares in their mixture")
+    total = sum(shares)
+    if min(shares) < 0 or not 0 < total < float("inf"):
+        raise ValueError(f"shares in a mixture are 0 or more, and not all 0, unlike {shares}")
+    return [share / total for share in shares]
+
+
+def alike(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The samples as float32 on the CPU, at most SAMPLE_PIXELS each; grey ones become RGB beside coloured ones.
+
+    Raises:
+        ValueError: a sample is neither grey nor RGB.
+    """
+    images = _listed(samples)
+    for image in images:
+        if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
+            raise ValueError(f"a sample is (1 or 3, H, W), not {tuple(image.shape)}")
+    channels = max(image.shape[0] for image in images)
+    return [
+        crop_middle(image.detach(), SAMPLE_PIXELS).to("cpu", torch.float32).expand(channels, -1, -1) for image in images
+    ]
+
+
+def _fitting(sample: Tensor, size: Size, tileable: bool, smallest: int) -> Tensor:
+    """A sample that has SAMPLE_PIXELS at most, even if a tiny texture that tiles is grown on a far larger canvas."""
+    if not tileable:
+        return sample
+    canvas = levels(size, [], tileable, smallest)[-1].canvas
+    enlarged = canvas[0] * canvas[1] / (size[0] * size[1])
+    return crop_middle(sample, max(1, int(SAMPLE_PIXELS / enlarged)))
+
+
+def _check(size: Size, steps: int, colour: str, loss: str) -> None:
+    if min(size) < 1:
+        raise ValueError(f"a texture has at least 1x1 pixels, not {size[1]}x{size[0]}")
+    if steps < 1:
+        raise ValueError(f"there is at least 1 step, not {steps}")
+    for what, value, choices in (("colour", colour, Colour), ("loss", loss, LossName)):
+        if value not in get_args(choices):
+            raise ValueError(f"{what} is one of {', '.join(get_args(choices))}, not {value!r}")
+
+
+def _make_loss(name: LossName, seed: int, features: list[Tensor]) -> Loss:
+    if name == "gram":
+        return GramLoss(features, "relative")
+    # The same directions at every evaluation: L-BFGS compares one with the next.
+    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=False)
+
+
+def _size(image: Tensor) -> Size:
+    return image.shape[-2], image.shape[-1]
+
+
+def _cut(canvas: Tensor, size: Size) -> Tensor:
+    """The middle of a canvas."""
+    top, left = ((canvas.shape[i + 2] - size[i]) // 2 for i in (0, 1))
+    return canvas[..., top : top + size[0], left : left + size[1]]
+
+
+def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Pixels of all samples, as many of each as its share, as an image of one row (C, 1, N)."""
+    total = max(image[0].numel() for image in samples)
+    parts = []
+    for image, share in zip(samples, shares, strict=True):
+        pixels, count = image.flatten(1), round(share * total)
+        parts.append(pixels[:, torch.arange(count) * pixels.shape[1] // max(1, count)])
+    return torch.cat(parts, 1)[:, None]
+
+
+def crop_middle(sample: Tensor, pixels: int) -> Tensor:
+    """The middle of a sample (C, H, W) that has more pixels, of the same shape; any other as it is."""
+    height, width = sample.shape[1:]
+    if height * width <= pixels:
+        return sample
+    shrink = (pixels / (height * width)) ** 0.5
+    h, w = max(1, int(height * shrink)), max(1, int(width * shrink))
+    h, w = min(h, pixels), min(w, pixels)  # a picture of one row is still one
+    top, left = (height - h) // 2, (width - w) // 2
+    return sample[:, top : top + h, left : left + w]

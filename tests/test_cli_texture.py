@@ -1,0 +1,258 @@
+"""`img2img texture` on real files, with the descriptor that needs no weights."""
+
+import json
+import re
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from skimage import data as photographs
+from skimage.transform import resize
+
+from img2img.data.io import FORMATS, Picture, read_picture, write_picture
+
+(command,) = entry_points(group="console_scripts", name="img2img")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _few_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random filters of small sizes: the largest take most of the time."""
+    from img2img.tasks.texture.descriptor import RandomFilters
+
+    monkeypatch.setattr(RandomFilters.__init__, "__defaults__", (2, (3, 5, 9), 0, False))
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(command.load(), args)
+
+
+def texture(*args: str) -> Result:
+    return run("texture", "--device", "cpu", "--descriptor", "random", "--size", "24x20", "--steps", "4", *args)
+
+
+def gravel(side: int = 32, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
+    grey = photographs.gravel()[:side, :side, None].astype(float) / 255
+    values = np.concatenate([grey, 0.8 * grey + 0.1, grey**2], 2)[..., :channels]
+    return np.rint(values * np.iinfo(dtype).max).astype(dtype)
+
+
+def save(name: str, samples: np.ndarray, **more: Any) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    write_picture(Picture(samples, **more), Path(name), FORMATS[Path(name).suffix])
+
+
+def pixels(name: str) -> np.ndarray:
+    return read_picture(Path(name)).samples
+
+
+def test_one_sample_gives_one_texture() -> None:
+    save("pebbles.png", gravel())
+    result = texture("pebbles.png")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "pebbles_texture.png\n", "")
+    assert pixels("pebbles_texture.png").shape == (20, 24, 3)
+    again = texture("pebbles.png")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "already" in again.stderr
+
+
+def test_a_folder_with_a_bad_file_gives_the_others() -> None:
+    save("in/sixteen.tiff", gravel(32, 3, np.uint16))
+    save("in/grey.png", gravel(32, 1))
+    save("in/alpha.png", gravel(), alpha=gravel(32, 1)[..., 0], icc=None)
+    Path("in/text.jpg").write_text("I am no picture")
+    result = texture("in", "--size", "32", "--errors", "errors.jsonl", "--json")
+    assert result.exit_code == 1
+    assert re.fullmatch(r"img2img: error: in/text.jpg: not an image.*\n", result.stderr)
+    facts = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(fact["output"], fact["width"], fact["height"], fact["seed"]) for fact in facts] == [
+        (f"in_texture/{name}", 32, 32, 0) for name in ("alpha.png", "grey.png", "sixteen.tiff")
+    ]
+    assert pixels("in_texture/sixteen.tiff").dtype == np.uint16
+    assert len(np.unique(pixels("in_texture/sixteen.tiff") % 257)) > 50  # more than 8 bits spread out
+    assert pixels("in_texture/grey.png").shape == (32, 32, 1)
+    assert read_picture(Path("in_texture/alpha.png")).alpha is None
+    assert len(Path("errors.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_seed_decides_the_bytes_and_count_goes_on_from_it() -> None:
+    save("a.png", gravel())
+    assert texture("a.png", "--seed", "7", "--count", "3").stdout == "".join(f"a_texture_{i}.png\n" for i in (1, 2, 3))
+    assert texture("a.png", "--seed", "8", "-o", "eight.png").exit_code == 0
+    made = [Path(name).read_bytes() for name in ("a_texture_1.png", "a_texture_2.png", "a_texture_3.png")]
+    assert len(set(made)) == 3
+    assert Path("eight.png").read_bytes() == made[1]
+    assert texture("a.png", "--count", "10", "-o", "out/", "--steps", "1").stdout.splitlines()[0] == "out/a_01.png"
+
+
+def test_numbered_results_are_no_samples_of_the_next_run() -> None:
+    save("in/a.png", gravel())
+    save("in/a_texture_2.png", gravel())
+    save("in/a_texture.png", gravel())
+    save("in/b_texture_2.png", gravel())
+    result = texture("in", "--steps", "1")
+    assert result.stdout.splitlines() == ["in_texture/a.png", "in_texture/b_texture_2.png"]
+    assert "2 earlier results" in result.stderr
+
+
+def test_a_mixture_is_one_texture_of_all() -> None:
+    for name, level in {"black": 20, "white": 235}.items():
+        noise = np.random.default_rng(0).integers(-20, 21, (32, 32, 3))
+        save(f"{name}.png", (level + noise).astype(np.uint8))
+    means = {}
+    for share in ("0", "0.5", "1"):
+        result = texture("black.png", "white.png", "--mix", share, "-o", f"{share}.png", "--steps", "15")
+        assert (result.exit_code, result.stdout) == (0, f"{share}.png\n")
+        means[share] = pixels(f"{share}.png").mean()
+    assert means["0"] < 60 < 90 < means["0.5"] < 180 < 200 < means["1"]
+    assert texture("black.png", "white.png", "black.png", "--mix", "1,2,1").stdout == "black_texture.png\n"
+
+
+def test_a_bad_sample_of_a_mixture_is_named() -> None:
+    save("a.png", gravel())
+    Path("b.png").write_text("I am no picture")
+    result = texture("a.png", "b.png", "--mix", "0.5")
+    assert result.exit_code == 1
+    assert re.fullmatch(r"img2img: error: a.png: b.png: not an image.*\n", result.stderr)
+
+
+def test_the_report_holds_every_measure() -> None:
+    save("a.png", gravel(40))
+    save("flat.png", np.full((32, 32, 3), 90, np.uint8))
+    result = texture("a.png", "flat.png", "--count", "2", "--report", "report.json", "--tileable", "--colour", "match")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(Path("report.json").read_text())
+    entries = report["textures"]
+    assert [entry["output"] for entry in entries] == [
+        f"{name}_texture_{i}.png" for name in ("a", "flat") for i in (1, 2)
+    ]
+    for entry in entries:
+        assert entry.keys() == {
+            *("output", "samples", "method", "descriptor", "loss", "steps", "tileable", "colour", "width", "height"),
+            *("seed", "gram_distance", "copy_rate", "copy_distance", "seam", "diversity"),
+        }
+        assert (entry["steps"], entry["tileable"], entry["colour"]) == (4, True, "match")
+        assert entry["seam"].keys() == {"horizontal", "vertical"}
+    first, second, flat, _ = entries
+    assert (first["samples"], first["seed"], second["seed"]) == (["a.png"], 0, 1)
+    assert first["diversity"] == second["diversity"] > 0.3
+    assert 0 <= first["copy_rate"] < 0.5 < flat["copy_rate"] == 1
+    assert 0 < first["gram_distance"]["random, other filters"] < 1
+    assert flat["diversity"] == pytest.approx(0, abs=1e-6)
+    assert flat["seam"] == {"horizontal": 0, "vertical": 0}
+    again = texture("a.png", "-o", "b.png", "--report", "report.json")
+    assert again.exit_code == 0
+    (entry,) = json.loads(Path("report.json").read_text())["textures"]
+    assert entry["diversity"] is None
+
+
+def test_a_seam_beyond_the_limit_fails_but_the_texture_is_there() -> None:
+    smooth = resize(photographs.gravel()[:20, :20] / 255, (64, 64), order=3)
+    save("a.png", np.repeat(np.rint(255 * smooth[..., None]).astype(np.uint8), 3, 2))
+    arguments = ("a.png", "--size", "64", "--steps", "15", "--max-seam", "4")
+    result = texture(*arguments, "-o", "seam.png")
+    assert (result.exit_code, result.stdout) == (1, "seam.png\n")
+    lines = result.stderr.splitlines()
+    assert 1 <= len(lines) <= 2
+    for line in lines:
+        assert re.fullmatch(r"img2img: error: seam.png: its \w+ seam score [\d.]+ is above 4", line)
+    assert pixels("seam.png").shape == (64, 64, 3)
+    tileable = texture(*arguments, "--tileable", "-o", "torus.png")
+    assert (tileable.exit_code, tileable.stderr) == (0, "")
+
+
+def test_tiny_and_flat_samples() -> None:
+    save("tiny.png", gravel(8))
+    save("pixel.png", gravel(1))
+    save("flat.png", np.full((32, 32, 1), 77, np.uint8))
+    assert texture("tiny.png", "pixel.png", "flat.png", "-o", "out/").exit_code == 0
+    assert abs(pixels("out/flat.png").astype(int) - 77).max() <= 1
+    assert pixels("out/pixel.png").shape == (20, 24, 3)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--size", "0x10"), "is no size such as 640x480"),
+        (("--size", "ten"), "is no size such as 640x480"),
+        (("--size", "20000x20000"), "more than --max-pixels"),
+        (("--steps", "0"), "0 is not in the range"),
+        (("--count", "0"), "0 is not in the range"),
+        (("--count", "2", "-o", "-"), "none can go to standard output"),
+        (("--seed", "2147483647", "--count", "2"), "no seed beyond"),
+        (("--mix", "0.5"), "two samples or more"),
+        (("a.png", "--mix", "2"), "between 0 and 1"),
+        (("b.png", "--mix", "0,0"), "not all shares can be 0"),
+        (("b.png", "--mix", "1,2,3"), "3 shares for 2 samples"),
+        (("b.png", "--mix", "x"), "no number of 0 or more"),
+        (("b.png", "--mix", "-1,2"), "no number of 0 or more"),
+        (("folder", "--mix", "0.5"), "neither folders nor standard input"),
+        (("missing.png", "--mix", "0.5"), "no such file"),
+        (("b.png", "--mix", "0.5", "-o", "b.png", "--overwrite"), "b.png is an input"),
+        (("--descriptor", "vgg"), "no descriptor is called 'vgg'"),
+        (("--descriptor-weights", "a.png"), "is for --descriptor vgg19"),
+        (("--report", "a.png"), "is no report"),
+        (("--report", "nowhere/report.json"), "nothing can be written"),
+        (("--max-seam", "0"), "no number above 0"),
+        (("--method", "network"), "'network' is not"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(args: tuple[str, ...], words: str) -> None:
+    save("a.png", gravel(8))
+    save("b.png", gravel(8))
+    Path("folder").mkdir()
+    result = texture("a.png", *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert re.fullmatch(r"img2img: error: .*\n", result.stderr)
+    assert words in result.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["a.png", "b.png", "folder"]
+
+
+def test_what_does_not_fit_into_memory_is_one_line() -> None:
+    save("a.png", gravel(8))
+    result = texture("a.png", "--size", "2000000x100000", "--max-pixels", "1000000000000")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(r"img2img: error: a.png: a texture of 2000000x100000 pixels takes about .*\n", result.stderr)
+
+
+def test_missing_and_damaged_weights_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    save("a.png", gravel(8))
+    Path("cut.safetensors").write_bytes(b"\x10")
+    monkeypatch.setenv("IMG2IMG_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path().resolve()))
+    for args in (("vgg19",), ("vgg19", "--descriptor-weights", "cut.safetensors"), ("cut.safetensors",)):
+        result = run("texture", "a.png", "--descriptor", *args)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert re.fullmatch(r"img2img: error: .*\n", result.stderr)
+    assert "IMG2IMG_OFFLINE" in run("texture", "a.png", "--descriptor", "vgg19").stderr
+
+
+def test_the_commands_defaults_are_the_librarys() -> None:
+    from img2img.tasks.texture import pipeline
+
+    defaults = {option.name: option.default for option in command.load().get_command(None, "texture").params}
+    assert defaults["steps"] == pipeline.STEPS
+    assert defaults["size"] == "x".join(str(side) for side in reversed(pipeline.SIZE))
+
+
+def test_the_bar_shows_the_loss_and_goes_away(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save("a.png", gravel())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit) as end:
+        command.load()(
+            ["texture", "a.png", "--descriptor", "random", "--device", "cpu", "--size", "64", "--steps", "150"]
+        )
+    out, error = capfd.readouterr()
+    assert (end.value.code, out) == (None, "a_texture.png\n")
+    assert re.search(r"\d+/150 .*level 1/1, loss [\d.e-]+", error)
+    assert error.endswith(" \r")

@@ -1,0 +1,195 @@
+"""Distillation of the texture descriptor: a student learns from a tiny teacher, and what is shipped loads."""
+
+import csv
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+from skimage import data as photographs
+from skimage.io import imsave
+from torch import Generator, nn
+
+from img2img.checkpoints import read_header
+from img2img.errors import TrainingError
+from img2img.tasks.texture.descriptor import LAYERS, VGG, load_descriptor
+from img2img.tasks.texture.loss import gram_matrix
+from img2img.tasks.texture.train import (
+    Distillation,
+    DistillationData,
+    Student,
+    bounded,
+    build,
+    fit,
+    gram_of_mapped,
+    middle,
+    teach,
+)
+from img2img.training.run import find_recipe, train
+
+(command,) = entry_points(group="console_scripts", name="img2img")
+
+RECIPE = """
+name = "tiny-vgg"
+task = "descriptor"
+steps = 60
+lr = 1e-2
+warmup = 5
+every = 20
+ema = 0.8
+precision = "fp32"
+phases = [{ until = 1.0, patch = 32, batch = 4 }]
+[model]
+widths = [[6, 4], [6], [8], [8], [8]]
+[data]
+noisy = 0.5
+"""
+TEACHER = ((8, 8), (8, 8), (12, 8), (12, 12), (12,))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for i, image in enumerate([photographs.astronaut(), photographs.coffee(), photographs.chelsea()]):
+        for k in range(2):  # the one held out looks like one to learn from
+            imsave(folder / f"{i}{k}.png", image[100 + k : 180 + k, 100:200], check_contrast=False)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    return tmp_path / "tiny.toml"
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    vgg = VGG(TEACHER)
+    for conv in vgg.convolutions():
+        conv.bias.fill_(0.3)  # type: ignore[union-attr]  # or an untrained network's channels hardly ever fire
+    save_file(vgg.state_dict(), tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
+
+
+def test_the_student_learns_and_what_is_shipped_loads(
+    recipe: Path, pictures: Path, teacher: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", pictures, "--recipe", recipe, "--out", tmp_path / "run", "--teacher", teacher]
+    result = CliRunner().invoke(command.load(), ["train", "descriptor", *map(str, arguments), "--device", "cpu"])
+    assert result.exit_code == 0, result.stderr
+    rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))
+    assert float(rows[-1]["val/score"]) > float(rows[0]["val/score"]) + 0.03
+    assert float(rows[-1]["val/gram"]) < float(rows[0]["val/gram"])
+    best = tmp_path / "run/best.safetensors"
+    header = read_header(best)
+    assert (header["task"], header["network"], header["name"]) == ("descriptor", "vgg", "tiny-vgg")
+    assert {f"r2_{layer}" for layer in LAYERS} < header["training"]["validation"].keys()
+    assert {k.split(".")[0] for k in load_file(best)} == {"vgg"}  # neither maps nor teacher
+    # Of mean 1 over the very crops that training measured them on.
+    plan = replace(find_recipe("descriptor", recipe), teacher=str(teacher))
+    task = build(plan, pictures, torch.device("cpu"))
+    crops = task._measured()
+    descriptor = load_descriptor(str(best), circular=True)
+    means = torch.cat([f.mean((0, 2, 3)) for f in descriptor(crops)])
+    assert means.max() < 1.02  # less are those that hardly ever fire
+    assert (means > 0.98).float().mean() > 0.6
+    assert not any(p.requires_grad for p in descriptor.parameters())
+
+
+def test_without_a_teacher_it_says_what_is_missing(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--teacher"):
+        train("descriptor", pictures, recipe, tmp_path / "run", device="cpu")
+
+
+def test_pictures_too_small_to_judge_by_are_said(recipe: Path, teacher: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name, side in (("0.png", 15), ("1.png", 40)):
+        imsave(tmp_path / "pictures" / name, photographs.astronaut()[:side, :side], check_contrast=False)
+    with pytest.raises(TrainingError, match="has 16 pixels"):
+        train("descriptor", tmp_path / "pictures", recipe, tmp_path / "run", device="cpu", teacher=teacher)
+
+
+def test_the_shipped_recipe_names_what_the_networks_take() -> None:
+    plan = find_recipe("descriptor", None)
+    assert plan.name == "vgg-slim"
+    assert VGG(**plan.model).state_dict().keys() == VGG().state_dict().keys()
+    assert all(phase.patch % 16 == 0 for phase in plan.phases)
+    DistillationData(**plan.data)
+    Distillation(Student(VGG(TEACHER), [8] * 5), **plan.objective)
+
+
+@pytest.mark.parametrize("side", [2, 20])  # the one way and the other
+def test_the_gram_matrix_of_mapped_features_is_the_same_by_the_shorter_way(side: int) -> None:
+    torch.manual_seed(1)
+    layer, to_teacher = torch.rand(2, 5, side, side + 1), nn.Conv2d(5, 9, 1)
+    mapped = to_teacher(layer)
+    wrong = torch.zeros_like(mapped)  # what the longer way would look at
+    assert (gram_of_mapped(layer, to_teacher, wrong) == 0).all() == (side == 2)
+    torch.testing.assert_close(gram_of_mapped(layer, to_teacher, mapped), gram_matrix(mapped))
+
+
+def test_a_map_is_found_by_regression() -> None:
+    torch.manual_seed(1)
+    own, truth, found = torch.rand(2, 5, 30, 30), nn.Conv2d(5, 9, 1), nn.Conv2d(5, 9, 1)
+    fit(found, own, truth(own).detach())
+    torch.testing.assert_close(found(own), truth(own), rtol=0, atol=0.03)  # the ridge shrinks it by a hundredth
+    fit(found, torch.ones(1, 5, 2, 2), torch.full((1, 9, 2, 2), 3.0))  # fewer positions than channels, all alike
+    torch.testing.assert_close(found(torch.rand(1, 5, 1, 1)), torch.full((1, 9, 1, 1), 3.0))
+
+
+def test_a_black_picture_counts_as_one_of_features_of_one() -> None:
+    target = torch.tensor([0.0, 1, 2]).view(3, 1, 1).expand(3, 4, 4)
+    torch.testing.assert_close(bounded(torch.zeros(3, 4, 4), target), torch.tensor([0.0, 1, 1]))
+    torch.testing.assert_close(bounded(3 * torch.ones(3, 4, 4), target), torch.tensor([9, 4, 0.25]))
+
+
+def test_a_lesson_holds_gram_matrices_and_each_images_distance_from_the_mean() -> None:
+    layer = 3 * torch.rand(4, 5, 6, 7)
+    lesson = teach([layer])
+    torch.testing.assert_close(lesson.grams[0], gram_matrix(layer))
+    torch.testing.assert_close(lesson.spreads[0], (layer - 1).square().mean((1, 2, 3)))
+
+
+def test_who_knows_everything_loses_nothing_and_who_says_the_mean_one() -> None:
+    torch.manual_seed(2)
+    vgg, images = VGG(TEACHER), torch.rand(4, 3, 32, 32)
+    lesson = teach(vgg(images))
+    student = Student(VGG(TEACHER), vgg.channels)
+    student.descriptor.load_state_dict(vgg.state_dict())
+    for to_teacher, layer in zip(student.maps, lesson.features, strict=True):
+        to_teacher.weight.data = torch.eye(layer.shape[1])[:, :, None, None]
+        to_teacher.bias.data.zero_()  # type: ignore[union-attr]
+    losses = Distillation(student)((images, lesson))
+    assert losses["loss"].item() == pytest.approx(0, abs=1e-6)
+    for to_teacher in student.maps:
+        to_teacher.weight.data.zero_()  # type: ignore[operator]
+        to_teacher.bias.data.fill_(1)  # type: ignore[operator]
+    assert Distillation(student)((images, lesson))["features"].item() == pytest.approx(1, rel=1e-4)
+
+
+def test_every_parameter_of_the_student_learns() -> None:
+    torch.manual_seed(3)
+    images = torch.rand(2, 3, 32, 32)
+    student = Student(VGG(((6, 4), (6,), (8,), (8,), (8,))), VGG(TEACHER).channels)
+    Distillation(student)((images, teach(VGG(TEACHER)(images))))["loss"].backward()
+    assert [name for name, p in student.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_a_share_of_the_crops_gets_noise_and_the_rest_none() -> None:
+    clean = torch.full((400, 3, 4, 4), 0.5)
+    noisy = DistillationData(noisy=0.25, sigma=0.2)(clean, Generator().manual_seed(0))
+    deviation = (noisy - clean).std((1, 2, 3))
+    assert 0.18 < (deviation > 0).float().mean() < 0.32
+    assert 0.15 < deviation.max() < 0.3
+    assert (noisy - clean).amin() < 0 < (noisy - clean).amax()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(200, 200, (128, 128)), (100, 40, (96, 32)), (16, 200, (16, 128))]
+)
+def test_held_out_middles_have_sides_that_pool_evenly(height: int, width: int, expected: tuple[int, int]) -> None:
+    assert tuple(middle(torch.rand(1, 3, height, width), 128).shape[2:]) == expected
