@@ -121,7 +121,7 @@ def trained(recipe: Recipe, settings: Settings) -> Path:
     best = folder / f"{folder.name}.safetensors"
     if best.is_file():
         header = read_header(best)
-        same = header["config"] == recipe.model and header["training"]["steps"] == recipe.steps
+        same = recipe.model.items() <= header["config"].items() and header["training"]["steps"] == recipe.steps
         if not same:
             raise TrainingError(f"{folder} holds a training of other settings: choose another --out")
         return best

@@ -8,6 +8,7 @@ import click
 
 from . import options
 from .debug import debug
+from .texture import texture as texture_command
 
 
 class Numbers(click.ParamType):
@@ -324,3 +325,91 @@ def translate_speed(models: tuple[str, ...], **settings: Any) -> None:
     from img2img.benchmarks import translate_speed
 
     translate_speed.run(translate_speed.Settings(models=models or None, **settings), echo=click.echo)
+
+
+_texture = {option.name: option for option in texture_command.params}
+"""What `img2img texture` takes, by name."""
+
+
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of samples.  [default: scikit-image's brick, grass and gravel]",
+)
+@click.option(
+    "--method",
+    "methods",
+    type=_texture["method"].type,
+    multiple=True,
+    help="Method to measure; may be given several times.  [default: all]",
+)
+@click.option(
+    "--descriptor",
+    "descriptors",
+    type=_texture["descriptor"].type,
+    multiple=True,
+    help="Descriptor to measure; may be given several times. vgg19 takes the judge's weights.  [default: those that "
+    "need neither a file nor a download]",
+)
+@click.option(
+    "--loss",
+    "losses",
+    type=_texture["loss"].type,
+    multiple=True,
+    help="Loss to measure; may be given several times.  [default: all]",
+)
+@click.option(
+    "--judge",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Weights of a VGG-19 that judges all textures; see --descriptor-weights of img2img texture.",
+)
+@click.option(
+    "--gatys",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Also measure Gatys' own method, N iterations with the judge's VGG-19: minutes a sample.",
+)
+@_limit
+@click.option("--size", type=click.IntRange(32), default=256, show_default=True, help="Side of samples and textures.")
+@click.option(
+    "--steps",
+    type=_texture["steps"].type,
+    default=_texture["steps"].default,
+    show_default=True,
+    help="As for img2img texture.",
+)
+@click.option(
+    "--train-steps",
+    type=_texture["train_steps"].type,
+    default=_texture["train_steps"].default,
+    show_default=True,
+    help="As for img2img texture.",
+)
+@click.option("--tileable", is_flag=True, help="As for img2img texture; shows the seam scores.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 9999),
+    default=1,
+    show_default=True,
+    help="Textures of each sample; shows how varied they are.",
+)
+@click.option("--seed", type=_texture["seed"].type, default=0, show_default=True, help="As for img2img texture.")
+@click.option("--resume", is_flag=True, help="Take textures that an earlier run, of the same commands, left in --out.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the textures, the numbers as JSON and a contact sheet into this folder.",
+)
+@options.device
+@options.precision
+@debug
+def texture(**settings: Any) -> None:
+    """Likeness, copies, seams, seconds and memory of textures, beside floors and Gatys' own method."""
+    from img2img.benchmarks import texture
+
+    given = {name: value for name, value in settings.items() if value != ()}
+    texture.run(texture.Settings(**given), echo=click.echo)

@@ -101,19 +101,26 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
 
 def batch(command: Callable[..., None]) -> Callable[..., None]:
     """INPUT... and all options of the batch engine; the command receives them as `batch`."""
+    return _batch(command, click.argument("inputs", metavar="INPUT...", nargs=-1, required=True))
 
+
+def batch_of_any(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that may do without INPUT."""
+    return _batch(command, click.argument("inputs", metavar="[INPUT...]", nargs=-1))
+
+
+def _batch(command: Callable[..., None], inputs: Callable[[Any], Any]) -> Callable[..., None]:
     @wraps(command)
     def collected(**values: Any) -> None:
         options = BatchOptions(**{field.name: values.pop(field.name) for field in fields(BatchOptions)})
         command(batch=options, **values)
 
-    for option in reversed(_BATCH):
+    for option in reversed((inputs, *_BATCH)):
         collected = option(collected)
     return collected
 
 
 _BATCH: tuple[Callable[[Any], Any], ...] = (
-    click.argument("inputs", metavar="INPUT...", nargs=-1, required=True),
     click.option("-o", "--output", metavar="OUT", help="A file, a folder, or - for standard output."),
     click.option("-r", "--recursive", is_flag=True, help="Also read the folders in folders."),
     click.option("--skip-existing", is_flag=True, help="Leave outputs that exist as they are; goes on after Ctrl-C."),

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +20,20 @@ from .batch import BatchOptions, run
 from .pictures import picture_naming
 from .pipeline import Task, whole_file
 from .plan import Job
-from .report import describe, say_error
+from .report import describe, say_error, say_note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from img2img.data.io import Picture
+    from img2img.tasks.texture import Texture, TextureNetwork
     from img2img.tasks.texture.optimize import Watch
     from img2img.tasks.texture.report import Diversity
 
 DESCRIPTORS = ("random", "vgg19")
 STEPS = 100
+TRAIN_STEPS = 1500
+NET = ".safetensors"
 LAST_SEED = 2**31 - 1
 
 
@@ -96,7 +98,32 @@ class DescriptorName(click.ParamType):
     "--size", type=Size(), default="512x512", show_default=True, help="Of the texture: width and height, or one number."
 )
 @click.option(
-    "--method", type=click.Choice(("optimize",)), default="optimize", show_default=True, help="How it is made."
+    "--method",
+    type=click.Choice(("optimize", "network")),
+    default="optimize",
+    show_default=True,
+    help="optimize: its pixels are changed until they are like the sample; network: a small network is trained for the "
+    "sample, which takes minutes, and then makes textures of any size at once.",
+)
+@click.option(
+    "--train-steps",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    default=TRAIN_STEPS,
+    show_default=True,
+    help="Of the network.",
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="Keep the network, for --net. The file is written anew whenever the network has got better, so that Ctrl-C "
+    "loses nothing.",
+)
+@click.option(
+    "--net",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Use a network that --save has kept; then INPUT may be left out.",
 )
 @click.option(
     "--descriptor",
@@ -125,7 +152,7 @@ class DescriptorName(click.ParamType):
     metavar="N",
     default=STEPS,
     show_default=True,
-    help="Evaluations of the loss on each level, coarse to fine.",
+    help="Of optimize: evaluations of the loss on each level, coarse to fine.",
 )
 @click.option("--tileable", is_flag=True, help="The texture fits itself at its borders.")
 @click.option(
@@ -172,11 +199,14 @@ class DescriptorName(click.ParamType):
 @options.pictures
 @options.device
 @options.precision
-@options.batch
+@options.batch_of_any
 def texture(
     batch: BatchOptions,
     size: tuple[int, int],
     method: str,
+    train_steps: int,
+    save: str | None,
+    net: str | None,
     descriptor: str,
     descriptor_weights: str | None,
     loss: Any,
@@ -198,7 +228,7 @@ def texture(
 
     INPUT is a sample, several, a folder, or - for standard input. pebbles.jpg gives pebbles_texture.png, a folder
     samples/ gives samples_texture/ with the same names in it. With --mix all samples together give one texture, called
-    after the first.
+    after the first. With --net pebbles.safetensors and no INPUT the network gives its name.
 
     A grey sample gives a grey texture, one of 16 bits one of 16 bits; alpha and EXIF belong to the sample and are left
     out.
@@ -210,56 +240,218 @@ def texture(
         raise click.UsageError(f"--descriptor-weights is for --descriptor vgg19, not {descriptor}")
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
+    _check_method(method, net, batch.inputs, report)
+    if save:
+        _check_save(save, batch, joined=mix is not None)
     shares = None if mix is None else _shares(mix, batch.inputs)
     journal = Journal(report, max_seam)
+    settings = _settings(method, net, descriptor, loss, steps, train_steps)
+    settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
-    def prepare() -> "Task[Picture, Picture]":
+    def prepare() -> "Task[Picture | None, Picture]":
         from img2img.data.io import read_picture, write_picture
-        from img2img.tasks.texture import Texture
+        from img2img.tasks.texture import Texture, TextureNetwork
         from img2img.tasks.texture.report import seam_scores
 
-        texture = Texture.from_pretrained(descriptor, descriptor_weights, device, precision)
-        settings = {"method": method, "descriptor": descriptor, "loss": loss, "steps": steps}
-        settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
+        def synthesiser() -> "Texture":
+            return Texture.from_pretrained(descriptor, descriptor_weights, device, precision)
 
-        def make(first: "Picture", job: Job) -> "tuple[Picture, dict[str, Any]]":
-            pictures = [first, *(_read(name, max_pixels) for name in job.more)]
-            samples = [picture.to_tensor() for picture in pictures]
+        network = TextureNetwork.load(net, device, precision) if net else None
+        texture = None if network and not (report and batch.inputs) else synthesiser()
+        networks = Networks(texture, shares, colour, loss, train_steps, seed, save, settings)
+
+        def grow(pictures: "Sequence[Picture]", samples: "Sequence[Tensor]", job: Job) -> "Tensor":
+            own = seed + job.copy
+            if method == "network" or network:
+                trained = network or networks.trained(job, pictures, samples)
+                return trained((height, width), tileable=tileable, seed=own, colour=colour)
+            assert texture is not None
             with _progress() as watch:
-                image = texture(
+                return texture(
                     samples,
                     (height, width),
                     tileable=tileable,
-                    seed=seed + job.copy,
+                    seed=own,
                     mix=shares,
                     colour=colour,
                     loss=loss,
                     steps=steps,
                     watch=watch,
                 )
-            result = _as_the_sample(max(pictures, key=lambda picture: picture.bits), image)
+
+        def make(first: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
+            pictures = [] if first is None else [first, *(_read(name, max_pixels) for name in job.more)]
+            samples = [picture.to_tensor() for picture in pictures]
+            image = grow(pictures, samples, job)
+            result = _as_the_sample(_model(pictures, network), image)
             facts: dict[str, Any] = {"width": width, "height": height, "seed": seed + job.copy}
             if report or max_seam:
                 seen = result.to_tensor()  # what is written: clipped and rounded
-                facts |= texture.measure(seen, samples, shares) if report else {"seam": seam_scores(seen)}
-                journal.add(job, settings | facts, seen, samples)
+                facts |= texture.measure(seen, samples, shares) if texture and report else {"seam": seam_scores(seen)}
+                sources = job.sources if pictures else ()
+                journal.add(job.target, sources, settings | facts, seen, samples or _colours(network))
             return result, facts
 
         return Task(
-            read=partial(read_picture, max_pixels=max_pixels),
+            read=lambda file: read_picture(file, max_pixels) if batch.inputs else None,
             apply=make,
             write=lambda picture, file, format: write_picture(picture, file, format, quality),
-            size=lambda picture: picture.samples.nbytes,
+            size=lambda picture: picture.samples.nbytes if picture else 0,
             with_job=True,
         )
 
     naming = replace(picture_naming("_texture", format), copies=count, joined=shares is not None)
     try:
-        run(batch, naming, prepare)
+        run(batch if batch.inputs else replace(batch, inputs=(net or "",)), naming, prepare)
     finally:
         journal.close()
     if journal.seams:
         raise click.exceptions.Exit(1)
+
+
+def _given(name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _check_method(method: str, net: str | None, inputs: Sequence[str], report: str | None) -> None:
+    """Refuse options that have no part in what is done.
+
+    Raises:
+        click.UsageError: there is one, or no INPUT where one is needed.
+    """
+    if net is None and not inputs:
+        raise click.UsageError("Missing argument 'INPUT...'.")
+    if net:
+        if method == "optimize" and _given("method"):
+            raise click.UsageError("--net is for --method network")
+        idle = ["steps", "train_steps", "save", "mix", "loss"]
+        idle += [] if report and inputs else ["descriptor", "descriptor_weights"]
+        why = "has no part in what a trained network (--net) makes"
+    elif method == "network":
+        idle, why = ["steps"], "is for --method optimize; a network has --train-steps"
+    else:
+        idle, why = ["train_steps", "save"], "is for --method network"
+    for name in idle:
+        if _given(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} {why}")
+
+
+def _check_save(save: str, batch: BatchOptions, joined: bool) -> None:
+    """Refuse to keep a network where it cannot be kept, or would replace something else.
+
+    Raises:
+        click.UsageError: so.
+    """
+    file = Path(save)
+    if not joined and (len(batch.inputs) != 1 or Path(batch.inputs[0]).is_dir()):
+        raise click.UsageError(f"--save {save}: that is the network of one sample, or of several with --mix")
+    if file.suffix.lower() != NET:
+        raise click.UsageError(f"--save {save}: the name of a network ends with {NET}")
+    if not os.access(file.parent, os.W_OK):
+        raise click.UsageError(f"--save {save}: nothing can be written to {file.parent}")
+    if not file.exists():
+        return
+    if not batch.overwrite:
+        raise click.UsageError(f"--save {save} exists already; use --overwrite")
+    if not _is_network(file):
+        raise click.UsageError(f"--save {save}: this is no texture's network and will not be replaced")
+
+
+def _is_network(file: Path) -> bool:
+    from img2img.checkpoints import read_header
+    from img2img.errors import WeightsError
+
+    try:
+        return file.is_file() and read_header(file).get("network") == "texture-net"
+    except WeightsError:
+        return False
+
+
+def _settings(method: str, net: str | None, descriptor: str, loss: str, steps: int, train_steps: int) -> dict[str, Any]:
+    """What a report says of how a texture was made."""
+    if net:
+        return {"method": "network", "net": net}
+    number = {"train_steps": train_steps} if method == "network" else {"steps": steps}
+    return {"method": method, "descriptor": descriptor, "loss": loss} | number
+
+
+@dataclass
+class Networks:
+    """Trains a network for the samples of a job; the copies of one job have the same network.
+
+    Args:
+        texture: what trains.
+        shares: of the samples in a mixture.
+        colour: keep, match or luminance.
+        loss: gram or swd.
+        steps: of training.
+        seed: of training.
+        save: where to keep it.
+        settings: for the file.
+    """
+
+    texture: "Texture | None"
+    shares: tuple[float, ...] | None
+    colour: Any
+    loss: Any
+    steps: int
+    seed: int
+    save: str | None
+    settings: dict[str, Any]
+    sources: tuple[str, ...] = ()
+    latest: "TextureNetwork | None" = None
+
+    def trained(self, job: Job, pictures: "Sequence[Picture]", samples: "Sequence[Tensor]") -> "TextureNetwork":
+        """The network of a job."""
+        assert self.texture is not None
+        if self.latest is None or self.sources != job.sources:
+            about = {**self.settings, "name": Path(self.save or job.source).stem}
+            about |= {"samples": [Path(name).name for name in job.sources]}
+            about |= {"bits": max(picture.bits for picture in pictures)}
+            try:
+                with _progress() as watch:
+                    self.latest = self.texture.train(
+                        samples,
+                        mix=self.shares,
+                        colour=self.colour,
+                        loss=self.loss,
+                        steps=self.steps,
+                        seed=self.seed,
+                        about=about,
+                        icc=max(pictures, key=lambda picture: picture.bits).icc,
+                        watch=watch,
+                        improved=self._keep,
+                    )
+            except KeyboardInterrupt:
+                if self.save and Path(self.save).exists():
+                    say_note(f"{self.save} holds the best network so far")
+                raise
+            self.sources = job.sources
+        return self.latest
+
+    def _keep(self, network: "TextureNetwork") -> None:
+        if self.save:
+            network.save(self.save)
+
+
+def _colours(network: "TextureNetwork | None") -> "list[Tensor]":
+    """The pixels that a network has of its samples."""
+    return [] if network is None else [network.palette]
+
+
+def _model(pictures: "Sequence[Picture]", network: "TextureNetwork | None") -> "Picture":
+    """A picture whose bits and colour profile a texture takes: of the samples, or of those the network was made for."""
+    if pictures:
+        return max(pictures, key=lambda picture: picture.bits)
+    import numpy as np
+
+    from img2img.data.io import Picture
+
+    assert network is not None
+    dtype = np.uint16 if network.facts.get("bits") == 16 else np.uint8
+    return Picture(np.zeros((1, 1, len(network.palette)), dtype), icc=network.icc)
 
 
 def _shares(mix: tuple[float, ...], inputs: Sequence[str]) -> tuple[float, ...]:
@@ -341,16 +533,23 @@ class Journal:
                 if before.read(1) not in (b"", b"{"):
                     raise click.UsageError(f"--report {self.path}: this is no report and will not be replaced")
 
-    def add(self, job: Job, facts: dict[str, Any], texture: "Tensor", samples: "Sequence[Tensor]") -> None:
-        """Take down one texture (C, H, W)."""
+    def add(
+        self,
+        target: str,
+        sources: tuple[str, ...],
+        facts: dict[str, Any],
+        texture: "Tensor",
+        samples: "Sequence[Tensor]",
+    ) -> None:
+        """Take down one texture (C, H, W), made of samples from these sources, if there are any."""
         from img2img.tasks.texture.report import Diversity
 
-        group = self.groups.setdefault(job.sources, Diversity(samples[0]))
+        group = self.groups.setdefault(sources, Diversity(samples[0]))
         group.add(texture)
-        self.entries.append({"output": job.target, "samples": list(job.sources), **facts})
+        self.entries.append({"output": target, "samples": list(sources), **facts})
         for direction, score in facts["seam"].items():
             if self.max_seam is not None and score > self.max_seam:
-                self.seams.append(f"{job.target}: its {direction} seam score {score:.1f} is above {self.max_seam:g}")
+                self.seams.append(f"{target}: its {direction} seam score {score:.1f} is above {self.max_seam:g}")
 
     def close(self) -> None:
         """Write the report, and say which seams are too strong."""

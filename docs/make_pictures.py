@@ -56,7 +56,7 @@ def compress() -> Path:
 
 
 def translate() -> Path:
-    """A grey photograph coloured, a photograph from its edges, a facade from labels: what went in above."""
+    """A grey photograph coloured, and a facade from labels: what went in on the left."""
     import torch
     from skimage import data
 
@@ -70,22 +70,18 @@ def translate() -> Path:
     def pixels(image: torch.Tensor) -> np.ndarray:
         return to_8bit(image.expand(3, -1, -1)).transpose(1, 2, 0)
 
-    cat, coffee = tensor(data.chelsea()), tensor(data.coffee())
-    grey, edges = (
-        make_pair(kind, photo[None], torch.Generator())[0][0] for kind, photo in (("gray", cat), ("edges", coffee))
-    )
+    night = tensor(data.rocket())
+    grey = make_pair("gray", night[None], torch.Generator())[0][0]
     labels = read_picture(HERE.parent / "examples" / "labels.png").to_tensor()
     shown = []
     for name, image, crop in (
-        ("colorize", grey, (slice(22, 278), slice(100, 356))),
-        ("edges", edges, (slice(60, 316), slice(200, 456))),
+        ("colorize", grey, (slice(120, 376), slice(200, 456))),
         ("facades", labels, (slice(256), slice(256))),
     ):
         result = Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
         shown += [pixels(image)[crop], pixels(result)[crop]]
     target = HERE / "translate.png"
-    rows = [side_by_side(*shown[::2]), np.full((GAP, 3 * 256 + 2 * GAP, 3), 255, np.uint8), side_by_side(*shown[1::2])]
-    write_picture(Picture(np.concatenate(rows)), target, "png")
+    write_picture(Picture(side_by_side(*shown)), target, "png")
     return target
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .errors import WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
 M = TypeVar("M", bound="nn.Module")
@@ -106,7 +108,7 @@ def load_checkpoint(name_or_file: str | Path) -> Checkpoint:
         raise WeightsError(f"weight file {path} is damaged: {error}") from error
 
 
-def build(checkpoint: Checkpoint, network: str, kind: type[M], name: str | Path) -> M:
+def build(checkpoint: Checkpoint, network: str, kind: Callable[..., M], name: str | Path) -> M:
     """A network with its weights, from a checkpoint that must hold just that.
 
     Raises:

@@ -202,7 +202,7 @@ def test_tiny_and_flat_samples() -> None:
         (("--report", "a.png"), "is no report"),
         (("--report", "nowhere/report.json"), "nothing can be written"),
         (("--max-seam", "0"), "no number above 0"),
-        (("--method", "network"), "'network' is not"),
+        (("--method", "magic"), "'magic' is not"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(args: tuple[str, ...], words: str) -> None:

@@ -13,10 +13,11 @@ from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
-from img2img.data.io import Picture, write_picture
+from img2img.data.io import Picture, read_picture, write_picture
+from img2img.data.pairs import make_pair
 from img2img.errors import ImageError, TrainingError, WeightsError
 from img2img.tasks.translate import Translator, UNetGenerator
-from img2img.tasks.translate.coding import Lab, Rgb
+from img2img.tasks.translate.coding import Lab, Rgb, lightness_of
 from img2img.tasks.translate.train import build, resized
 from img2img.training.loop import Training, learning_rate
 from img2img.training.recipe import Phase, Recipe, read_recipe
@@ -316,3 +317,36 @@ def test_wrong_pictures_are_said() -> None:
         translator()(image(channels=1))
     with pytest.raises(ValueError, match=r"\(C, H, W\)"):
         translator()(image()[None])
+
+
+# --- Shipped weights ---
+
+
+def shipped(name: str, image: Tensor) -> Tensor:
+    return Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
+
+
+def photograph(samples: np.ndarray) -> Tensor:
+    return torch.tensor(samples).permute(2, 0, 1).float() / 255
+
+
+def test_colorize_gives_colours_nearer_to_the_true_ones_than_grey_is() -> None:
+    errors = {"grey": 0.0, "coloured": 0.0}
+    for samples in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
+        photo = photograph(samples)
+        grey, _ = make_pair("gray", photo[None], Generator())
+        coloured = shipped("colorize", grey[0])
+        assert (coloured.amax(0) - coloured.amin(0)).mean() > 0.02
+        torch.testing.assert_close(lightness_of(coloured[None]), lightness_of(grey), atol=0.1, rtol=0)
+        errors["grey"] += float((grey[0] - photo).square().mean())
+        errors["coloured"] += float((coloured - photo).square().mean())
+    assert errors["coloured"] < errors["grey"]
+
+
+def test_facades_have_windows_where_the_labels_have() -> None:
+    labels = read_picture(Path(__file__).parents[1] / "examples/labels.png").to_tensor()
+    light = shipped("facades", labels).mean(0)
+    window = (labels - torch.tensor([0, 128, 255])[:, None, None] / 255).abs().amax(0) < 0.01
+    wall = (labels - torch.tensor([0, 48, 255])[:, None, None] / 255).abs().amax(0) < 0.01
+    assert window.sum() > 5000
+    assert light[window].mean() < light[wall].mean() - 0.08

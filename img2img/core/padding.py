@@ -1,8 +1,11 @@
-"""Sizes that a network can halve: pad once, crop back once."""
+"""Sizes that a network can halve: pad once, crop back once; and what lies beyond the sides of a torus."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def pad_to_multiple(x: Tensor, multiple: int, circular: bool = False) -> Tensor:
@@ -47,3 +50,40 @@ def center_crop(x: Tensor, height: int, width: int) -> Tensor:
     """The middle height x width of x; what Ronneberger 2015 calls "crop" before the concatenation."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
+
+
+class _Frame(torch.autograd.Function):
+    """A torus' pixels with those beyond each side around them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        shape = (*x.shape[:2], x.shape[2] + 2, x.shape[3] + 2)
+        layout = torch.channels_last if last else torch.contiguous_format
+        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+        y[:, :, 1:-1, 1:-1] = x
+        y[:, :, :1, 1:-1], y[:, :, -1:, 1:-1] = x[:, :, -1:], x[:, :, :1]
+        y[..., :1], y[..., -1:] = y[..., -2:-1], y[..., 1:2]
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        inside = slope[:, :, 1:-1, 1:-1]
+        total = torch.empty_like(inside, memory_format=torch.preserve_format).copy_(inside)
+        for row, beyond in ((-1, 0), (0, -1)):
+            total[:, :, row] += slope[:, :, beyond, 1:-1]
+            total[..., row] += slope[:, :, 1:-1, beyond]
+            for column, beside in ((-1, 0), (0, -1)):
+                total[:, :, row, column] += slope[:, :, beyond, beside]
+        return total
+
+
+def framed(x: Tensor) -> Tensor:
+    """An image on a torus, (B, C, H, W), with one pixel more on each side: (B, C, H + 2, W + 2).
+
+    As torch.nn.functional.pad does, whose backward pass takes several times as long as the convolution that follows,
+    and which forgets that channels are last in memory.
+    """
+    framing: Tensor = _Frame.apply(x)
+    return framing

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ...checkpoints import build, load_checkpoint
+from ...core.padding import framed
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 # Of ImageNet's photographs, R, G, B: what zero padding continues an image with, and how much they vary.
@@ -122,43 +121,6 @@ class VGG(Descriptor):
         if isinstance(part, nn.AvgPool2d) and (x.shape[-1] % 2 or x.shape[-2] % 2):
             return part(F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2), mode="circular"))
         return part(x)
-
-
-class _Frame(torch.autograd.Function):
-    """A torus' pixels with those beyond each side around them."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        last = x.is_contiguous(memory_format=torch.channels_last)
-        shape = (*x.shape[:2], x.shape[2] + 2, x.shape[3] + 2)
-        layout = torch.channels_last if last else torch.contiguous_format
-        y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
-        y[:, :, 1:-1, 1:-1] = x
-        y[:, :, :1, 1:-1], y[:, :, -1:, 1:-1] = x[:, :, -1:], x[:, :, :1]
-        y[..., :1], y[..., -1:] = y[..., -2:-1], y[..., 1:2]
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        inside = slope[:, :, 1:-1, 1:-1]
-        total = torch.empty_like(inside, memory_format=torch.preserve_format).copy_(inside)
-        for row, beyond in ((-1, 0), (0, -1)):
-            total[:, :, row] += slope[:, :, beyond, 1:-1]
-            total[..., row] += slope[:, :, 1:-1, beyond]
-            for column, beside in ((-1, 0), (0, -1)):
-                total[:, :, row, column] += slope[:, :, beyond, beside]
-        return total
-
-
-def framed(x: Tensor) -> Tensor:
-    """An image on a torus, (B, C, H, W), with one pixel more on each side: (B, C, H + 2, W + 2).
-
-    As torch.nn.functional.pad does, whose backward pass takes several times as long as the convolution that follows,
-    and which forgets that channels are last in memory.
-    """
-    framing: Tensor = _Frame.apply(x)
-    return framing
 
 
 @torch.no_grad()

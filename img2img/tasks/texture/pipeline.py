@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -12,14 +12,14 @@ from torch import Generator, Tensor
 
 from ...errors import ImageError
 from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
-from .colour import coloured, luminance, match_colours
+from .colour import Colour, coloured, luminance, match_colours
 from .descriptor import Descriptor, load_descriptor
 from .loss import GramLoss, SlicedWassersteinLoss
+from .network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
 from .optimize import Loss, Watch, bytes_needed, exactly, optimise
 from .pyramid import Size, levels, resample
 from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
 
-Colour = Literal["keep", "match", "luminance"]
 LossName = Literal["gram", "swd"]
 
 SIZE = (512, 512)
@@ -126,6 +126,47 @@ class Texture:
         colours = palette(images, shares)
         return match_colours(texture, colours) if colour == "match" else coloured(texture, colours)
 
+    def train(
+        self,
+        samples: Tensor | Sequence[Tensor],
+        *,
+        mix: Sequence[float] | None = None,
+        colour: Colour = "keep",
+        loss: LossName = "gram",
+        steps: int = TRAIN_STEPS,
+        seed: int = 0,
+        about: dict[str, Any] | None = None,
+        icc: bytes | None = None,
+        watch: Watch | None = None,
+        improved: Callable[[TextureNetwork], None] | None = None,
+    ) -> TextureNetwork:
+        """Train a network that makes such textures at once, of any size (Texture Networks, network.py).
+
+        Args:
+            samples: as for a call.
+            mix: as for a call.
+            colour: with `luminance` the network makes that only, and colours it afterwards; the other two are chosen
+                when it is used.
+            loss: as for a call.
+            steps: of the training.
+            seed: of the training; the same gives the same network.
+            about: what the network's file is to say beside.
+            icc: the samples' colour profile, for that file.
+            watch: is told the loss of every step.
+            improved: is given each network that is better than those before it.
+
+        Raises:
+            ValueError: wrong shapes or numbers.
+        """
+        shares = normalised(samples, mix)
+        _check((1, 1), steps, colour, loss)
+        images = alike(samples)
+        grown = [luminance(image) for image in images] if colour == "luminance" else images
+        sample = Sample([image[None].to(self.device) for image in grown], shares, _some(palette(images, shares)))
+        make_loss = partial(_make_loss, loss, seed)
+        about = {"loss": loss, **(about or {})}
+        return train(self.descriptor, sample, make_loss, steps, seed, self.dtype, about, icc, watch, improved)
+
     def measure(
         self, texture: Tensor, samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None = None
     ) -> dict[str, Any]:
@@ -220,11 +261,11 @@ def _check(size: Size, steps: int, colour: str, loss: str) -> None:
             raise ValueError(f"{what} is one of {', '.join(get_args(choices))}, not {value!r}")
 
 
-def _make_loss(name: LossName, seed: int, features: list[Tensor]) -> Loss:
+def _make_loss(name: LossName, seed: int, features: list[Tensor], redraw: bool = False) -> Loss:
     if name == "gram":
         return GramLoss(features, "relative")
-    # The same directions at every evaluation: L-BFGS compares one with the next.
-    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=False)
+    # The same directions at every evaluation where one is compared with the next: by L-BFGS, and to keep the best.
+    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=redraw)
 
 
 def _size(image: Tensor) -> Size:
@@ -245,6 +286,14 @@ def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
         pixels, count = image.flatten(1), round(share * total)
         parts.append(pixels[:, torch.arange(count) * pixels.shape[1] // max(1, count)])
     return torch.cat(parts, 1)[:, None]
+
+
+def _some(colours: Tensor) -> Tensor:
+    """PALETTE pixels of a palette, chosen by chance; all if it has no more."""
+    count = colours.shape[-1]
+    if count <= PALETTE:
+        return colours
+    return colours[..., torch.randperm(count, generator=Generator().manual_seed(0))[:PALETTE]]
 
 
 def crop_middle(sample: Tensor, pixels: int) -> Tensor:
