@@ -306,7 +306,7 @@ class Trainer:
         held_out = Statistics(self.descriptor, self.sample, self.make_loss, False, self.dtype)
         optimiser = torch.optim.Adam(net.parameters(), lr=RATE, betas=BETAS)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps, LAST * RATE)
-        freeze = int(FREEZE * self.steps)
+        freeze = max(1, int(FREEZE * self.steps))  # a network of fixed statistics has to have measured them
         for step in range(1, self.steps + 1):
             images = self._images(net, BATCH, chance)
             value = loss(images, together=step > freeze)
