@@ -28,7 +28,7 @@ from img2img.data.io import Picture, write_picture
 from img2img.runtime import pick_device
 
 from .report import markdown_table, new_record, write_json
-from .speed import Cost, _command, _photograph, cost_of, kmac_per_pixel
+from .speed import Cost, cost_of, installed_command, kmac_per_pixel, photograph_of_size
 
 ARCHITECTURES = ("bmshj2018_factorized", "bmshj2018_hyperprior", "mbt2018_mean")
 """CompressAI's names, of which the second is what ratios compare with."""
@@ -157,13 +157,15 @@ def _commands(model: str, picture: Path, settings: Settings) -> dict[str, Cost]:
     # Files name shipped weights themselves.
     decompress = common if model in names("compress") else ["--model", model, *common]
     return {
-        f"compress, {model}": cost_of([_command(), "compress", str(picture), "-o", str(coded), *compress]),
-        f"decompress, {model}": cost_of([_command(), "decompress", str(coded), "-o", str(decoded), *decompress]),
+        f"compress, {model}": cost_of([installed_command(), "compress", str(picture), "-o", str(coded), *compress]),
+        f"decompress, {model}": cost_of(
+            [installed_command(), "decompress", str(coded), "-o", str(decoded), *decompress]
+        ),
     }
 
 
 def _write_photograph(path: Path, width: int, height: int) -> None:
-    write_picture(Picture(_photograph(width, height)), path, "png")
+    write_picture(Picture(photograph_of_size(width, height)), path, "png")
 
 
 def _command_row(what: str, costs: Sequence[Cost], pixels: int) -> dict[str, Any]:
@@ -221,7 +223,7 @@ class Both(NamedTuple):
 
 def _time_networks(models: Sequence[str], settings: Settings) -> list[dict[str, Any]]:
     """Every network on one picture in turns, so that a busy moment of the machine hits all alike."""
-    pixels = _photograph(*settings.photo)
+    pixels = photograph_of_size(*settings.photo)
     contenders = _compressai(pixels, settings) | {model: _ours(model, pixels, settings) for model in models}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(settings.rounds):

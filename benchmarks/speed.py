@@ -99,7 +99,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
 
 def _time_commands(models: Sequence[str], settings: Settings, folder: Path) -> list[dict[str, Any]]:
     """Start-up, then each model on the photograph and on the large picture."""
-    img2img = _command()
+    img2img = installed_command()
     rows = [_row("img2img --help", [cost_of([img2img, "--help"]) for _ in range(settings.rounds)], 0)]
     for (width, height), rounds in ((settings.photo, settings.rounds), (settings.large, 1)):
         source, target = folder / f"{width}x{height}.png", folder / "out.png"
@@ -159,7 +159,7 @@ def cost_of(command: Sequence[str]) -> Cost:
     return Cost(seconds, peak * (1 if sys.platform == "darwin" else 1024) / 1e6)  # bytes there, KiB on Linux
 
 
-def _command() -> str:
+def installed_command() -> str:
     """The `img2img` of this Python, else the one on the path."""
     beside = Path(sysconfig.get_path("scripts")) / "img2img"
     found = str(beside) if beside.exists() else shutil.which("img2img")
@@ -168,7 +168,7 @@ def _command() -> str:
     return found
 
 
-def _photograph(width: int, height: int) -> NDArray[np.uint8]:
+def photograph_of_size(width: int, height: int) -> NDArray[np.uint8]:
     """(H, W, 3): scikit-image's cup of coffee, mirrored at its edges until it fills the size."""
     coffee: NDArray[np.uint8] = read_picture(photographs()[-1]).samples
     return coffee[_mirrored(height, coffee.shape[0])][:, _mirrored(width, coffee.shape[1])]
@@ -181,7 +181,7 @@ def _mirrored(length: int, period: int) -> NDArray[np.int64]:
 
 
 def _write_noisy(path: Path, width: int, height: int) -> None:
-    noisy = add_noise(_photograph(width, height).astype(np.float64), SIGMA, "8bit").astype(np.uint8)
+    noisy = add_noise(photograph_of_size(width, height).astype(np.float64), SIGMA, "8bit").astype(np.uint8)
     write_picture(Picture(noisy, None, None, None, "png"), path, "png")
 
 
@@ -246,7 +246,7 @@ def kmac_per_pixel(network: nn.Module, *inputs: Tensor) -> float:
 def _time_methods(models: Sequence[str], settings: Settings) -> list[dict[str, Any]]:
     """Every method on one noisy picture in turns, so that a busy moment of the machine hits all alike."""
     width, height = settings.photo
-    noisy = add_noise(_photograph(width, height).astype(np.float64), SIGMA)
+    noisy = add_noise(photograph_of_size(width, height).astype(np.float64), SIGMA)
     methods = _contenders(models, settings, noisy)
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _, method in methods.values():

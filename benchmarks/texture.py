@@ -39,7 +39,7 @@ from img2img.metrics import to_8bit
 
 from .report import environment, markdown_table, new_record, write_json
 from .sheets import contact_sheet
-from .speed import Cost, _command, cost_of
+from .speed import Cost, cost_of, installed_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -329,7 +329,7 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     count = settings.count
     if count > 1:  # numbered names could be another sample's
         folder = folder / sample.name
-    command = [_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite", "--method", method]
+    command = [installed_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite", "--method", method]
     command += ["--descriptor", descriptor, "--loss", loss, "--size", str(settings.size)]
     command += ["--seed", str(settings.seed), "--count", str(count), "--device", settings.device]
     command += ["--precision", settings.precision, *(["--tileable"] if settings.tileable else [])]
@@ -355,7 +355,7 @@ def _again(settings: Settings, net: Path) -> dict[str, float]:
     """A larger texture by a network that was kept: what the whole command takes."""
     target = net.with_name(f"{net.stem}_again.png")
     side = AGAIN * settings.size
-    command = [_command(), "texture", "--net", str(net), "-o", str(target), "--overwrite", "--size", str(side)]
+    command = [installed_command(), "texture", "--net", str(net), "-o", str(target), "--overwrite", "--size", str(side)]
     command += ["--device", settings.device, "--precision", settings.precision]
     cost = Run(command, (net,), [target]).made(settings.resume).cost
     assert cost is not None

@@ -24,7 +24,7 @@ from img2img.data.io import Picture, write_picture
 from img2img.tasks.translate import Translator
 
 from .report import markdown_table, new_record, write_json
-from .speed import _command, _photograph, cost_of, kmac_per_pixel
+from .speed import cost_of, installed_command, kmac_per_pixel, photograph_of_size
 
 OVERLAP = 32
 
@@ -77,7 +77,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
 
 def _tiles(model: str, settings: Settings) -> list[dict[str, Any]]:
     """At once, in tiles, and in tiles computed each by itself: seconds, and the difference from the first."""
-    photo = torch.tensor(_photograph(settings.side, settings.side)).permute(2, 0, 1).float() / 255
+    photo = torch.tensor(photograph_of_size(settings.side, settings.side)).permute(2, 0, 1).float() / 255
     rows = []
     for precision in ("fp32", "bf16"):
         whole = Translator.from_pretrained(model, settings.device, precision, tile=settings.side)
@@ -144,9 +144,9 @@ def _commands(models: Sequence[str], settings: Settings) -> list[dict[str, Any]]
     with tempfile.TemporaryDirectory() as folder:
         for (width, height), rounds in ((settings.photo, settings.rounds), (settings.large, 1)):
             source, target = Path(folder) / f"{width}x{height}.png", Path(folder) / "out.png"
-            write_picture(Picture(_photograph(width, height)), source, "png")
+            write_picture(Picture(photograph_of_size(width, height)), source, "png")
             for model in models:
-                command = [_command(), "translate", str(source), "-o", str(target), "--overwrite"]
+                command = [installed_command(), "translate", str(source), "-o", str(target), "--overwrite"]
                 costs = [cost_of([*command, "--model", model, "--device", settings.device]) for _ in range(rounds)]
                 seconds = statistics.median(cost.seconds for cost in costs)
                 rows.append(

@@ -204,7 +204,7 @@ def test_memory_is_the_commands_own_and_failures_are_told() -> None:
 
 
 def test_the_large_picture_is_a_mirrored_one() -> None:
-    picture = speed._photograph(700, 900)
+    picture = speed.photograph_of_size(700, 900)
     assert picture.shape == (900, 700, 3)
     assert np.array_equal(picture[:, 600:], picture[:, 599:499:-1])
     assert np.array_equal(picture[400:800], picture[399::-1])
