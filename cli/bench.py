@@ -28,12 +28,34 @@ class Numbers(click.ParamType):
         return tuple(self.each.convert(part, param, ctx) for part in value.split(","))
 
 
-_data = click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of clean pictures.  [default: photographs that come with scikit-image]",
-)
+def _data_folder(help: str, required: bool = False) -> Any:
+    kind = click.Path(exists=True, file_okay=False, path_type=Path)
+    return click.option("--data", type=kind, metavar="DIR", required=required, help=help)
+
+
+def _out_folder(help: str, required: bool = False) -> Any:
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--out", type=kind, metavar="DIR", required=required, help=help)
+
+
+def _models_of(task: str, help: str, default: tuple[str, ...] = ()) -> Any:
+    kind = options.WeightsName(task)
+    return click.option(
+        "--model", "models", type=kind, multiple=True, default=default, show_default=bool(default), help=help
+    )
+
+
+def _rounds(default: int) -> Any:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help="Times of which the median is taken.",
+    )
+
+
+_data = _data_folder("Folder of clean pictures.  [default: photographs that come with scikit-image]")
 
 _case = click.option(
     "--case",
@@ -48,20 +70,9 @@ _case = click.option(
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first so many pictures, by name.")
 
 
-_models = click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("denoise"),
-    multiple=True,
-    help="Weights to measure; may be given several times.  [default: all]",
-)
+_models = _models_of("denoise", "Weights to measure; may be given several times.  [default: all]")
 
-_out = click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON into this folder.",
-)
+_out = _out_folder("Write the numbers as JSON into this folder.")
 
 
 @click.group()
@@ -81,12 +92,7 @@ def bench() -> None:
 @click.option("--auto/--no-auto", default=True, show_default=True, help="Also with the noise level estimated.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure scikit-image's methods.")
 @click.option("--bm3d", is_flag=True, help="Also measure BM3D (slow; pip install 'img2img-suite[bench]').")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON, the curves and a side-by-side picture into this folder.",
-)
+@_out_folder("Write the numbers as JSON, the curves and a side-by-side picture into this folder.")
 @options.device
 @options.precision
 @debug
@@ -100,9 +106,7 @@ def denoise(models: tuple[str, ...], **settings: Any) -> None:
 @bench.command()
 @_models
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also time scikit-image's methods.")
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times of which the median is taken."
-)
+@_rounds(5)
 @_out
 @options.device
 @debug
@@ -139,15 +143,7 @@ def sigma(**settings: Any) -> None:
 
 @bench.command()
 @_data
-@click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("denoise"),
-    multiple=True,
-    default=("denoise-fast", "denoise-best"),
-    show_default=True,
-    help="Weights to measure; may be given several times.",
-)
+@_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-fast", "denoise-best"))
 @_limit
 @_out
 @options.device
@@ -160,13 +156,7 @@ def photo(**settings: Any) -> None:
     photographs.run(photographs.Settings(**settings), echo=click.echo)
 
 
-_codecs = click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("compress"),
-    multiple=True,
-    help="Weights to measure; may be given several times.  [default: all]",
-)
+_codecs = _models_of("compress", "Weights to measure; may be given several times.  [default: all]")
 
 
 @bench.command()
@@ -184,12 +174,7 @@ _codecs = click.option(
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the points as JSON and the curves as a picture into this folder.",
-)
+@_out_folder("Write the points as JSON and the curves as a picture into this folder.")
 @options.device
 @options.precision
 @debug
@@ -208,9 +193,7 @@ bench.add_command(_rd, "rd")
 @bench.command("codec-speed")
 @_codecs
 @click.option("--quality", type=click.IntRange(1, 100), default=50, show_default=True, help="Quality of our codecs.")
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times of which the median is taken."
-)
+@_rounds(5)
 @click.option("--large", is_flag=True, help="Also a picture of 100 megapixels, once: seconds and memory.")
 @_out
 @options.device
@@ -239,32 +222,18 @@ _segmenter = click.option(
 
 
 @bench.command()
-@click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("translate"),
-    multiple=True,
+@_models_of(
+    "translate",
+    "Weights to measure; may be given several times, if all are for pairs of one kind.",
     default=("colorize",),
-    show_default=True,
-    help="Weights to measure; may be given several times, if all are for pairs of one kind.",
 )
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Photographs, or pairs for weights trained on pairs.  [default: photographs that come with scikit-image]",
-)
+@_data_folder("Photographs, or pairs for weights trained on pairs.  [default: photographs that come with scikit-image]")
 @_limit
 @_judge
 @_segmenter
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="As for img2img translate.")
 @click.option("--noise/--no-noise", default=True, show_default=True, help="As for img2img translate.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the numbers as JSON and a contact sheet into this folder.",
-)
+@_out_folder("Write the numbers as JSON and a contact sheet into this folder.")
 @options.device
 @options.precision
 @debug
@@ -276,19 +245,9 @@ def translate(**settings: Any) -> None:
 
 
 @bench.command("translate-ablation")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    required=True,
-    help="Folder of train, val and perhaps test, pairs with the photograph on the left.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    required=True,
-    help="Folder of the runs, which are gone on with, of the numbers as JSON and of the contact sheet.",
+@_data_folder("Folder of train, val and perhaps test, pairs with the photograph on the left.", required=True)
+@_out_folder(
+    "Folder of the runs, which are gone on with, of the numbers as JSON and of the contact sheet.", required=True
 )
 @click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Of each training.")
 @click.option("--width", type=click.IntRange(1), default=16, show_default=True, help="Of the networks (paper: 64).")
@@ -307,16 +266,8 @@ def translate_ablation(**settings: Any) -> None:
 
 
 @bench.command("translate-speed")
-@click.option(
-    "--model",
-    "models",
-    type=options.WeightsName("translate"),
-    multiple=True,
-    help="Weights to measure; may be given several times.  [default: all]",
-)
-@click.option(
-    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Times of which the median is taken."
-)
+@_models_of("translate", "Weights to measure; may be given several times.  [default: all]")
+@_rounds(3)
 @_out
 @options.device
 @debug
@@ -332,12 +283,7 @@ _texture = {option.name: option for option in texture_command.params}
 
 
 @bench.command()
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of samples.  [default: scikit-image's brick, grass and gravel]",
-)
+@_data_folder("Folder of samples.  [default: scikit-image's brick, grass and gravel]")
 @click.option(
     "--method",
     "methods",
@@ -398,12 +344,7 @@ _texture = {option.name: option for option in texture_command.params}
 )
 @click.option("--seed", type=_texture["seed"].type, default=0, show_default=True, help="As for img2img texture.")
 @click.option("--resume", is_flag=True, help="Take textures that an earlier run, of the same commands, left in --out.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the textures, the numbers as JSON and a contact sheet into this folder.",
-)
+@_out_folder("Write the textures, the numbers as JSON and a contact sheet into this folder.")
 @options.device
 @options.precision
 @debug
