@@ -24,7 +24,6 @@ from img2img.core.encoder_decoder import EncoderDecoder, Layout
 from img2img.data.pairs import find_pairs, read_pair
 from img2img.data.patches import PatchSource
 from img2img.errors import TrainingError
-from img2img.training.loop import Training
 from img2img.training.photographs import center
 from img2img.training.recipe import Phase, Recipe
 
@@ -174,14 +173,9 @@ def trained_segmenter(folder: Path, data: Path, device: str = "auto", steps: int
         TrainingError: no pairs to learn from, or the folder holds another training.
         WeightsError: what it holds is damaged.
     """
-    from img2img.training.run import launched
+    from img2img.training.run import finish
 
     best, plan = folder / "best.safetensors", replace(RECIPE, steps=steps or RECIPE.steps)
     if not (best.is_file() and load_checkpoint(best).header["training"]["steps"] == plan.steps):
-        fabric = launched(device)
-        torch.manual_seed(plan.seed)
-        training = Training(SegmentTask(plan, data, fabric.device), plan, folder, fabric)
-        if (folder / "state.safetensors").exists():
-            training.resume()
-        training.run()
+        finish(lambda where: SegmentTask(plan, data, where), plan, folder, device)
     return build(load_checkpoint(best), "segmenter", Segmenter, best).eval()

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from img2img.errors import TrainingError
-from img2img.training.loop import Training
 from img2img.training.recipe import Phase, Recipe
-from img2img.training.run import find_recipe, launched
+from img2img.training.run import find_recipe, finish
 
 from . import translation
 
@@ -125,10 +122,5 @@ def trained(recipe: Recipe, settings: Settings) -> Path:
         if not same:
             raise TrainingError(f"{folder} holds a training of other settings: choose another --out")
         return best
-    fabric = launched(settings.device, recipe.precision)
-    torch.manual_seed(recipe.seed)
-    training = Training(build(recipe, settings.data, fabric.device), recipe, folder, fabric)
-    if (folder / "state.safetensors").exists():
-        training.resume()
     # Under its own name, which the tables print.
-    return training.run().replace(best)
+    return finish(lambda where: build(recipe, settings.data, where), recipe, folder, settings.device).replace(best)

@@ -1,5 +1,6 @@
 """`img2img train`: a recipe, a folder of data, and the loop."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
@@ -12,7 +13,7 @@ from lightning.fabric.plugins import MixedPrecision
 
 from ..errors import TrainingError
 from ..runtime import keep_big_buffers, pick_device, pick_precision
-from .loop import Training
+from .loop import Task, Training
 from .recipe import Recipe, read_recipe
 
 DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast", "translate": "pairs", "descriptor": "vgg-slim"}
@@ -63,6 +64,20 @@ def launched(device: str, precision: str = "bf16", devices: int = 1) -> Fabric:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     return fabric
+
+
+def finish(build: Callable[[torch.device], Task], plan: Recipe, folder: Path, device: str) -> Path:
+    """Train in a folder, from nothing or from what was begun there, to the end; returns the best weights' file.
+
+    Raises:
+        TrainingError: what was begun there is of another recipe, or there are no best weights.
+    """
+    fabric = launched(device, plan.precision)
+    torch.manual_seed(plan.seed)
+    training = Training(build(fabric.device), plan, folder, fabric)
+    if (folder / "state.safetensors").exists():
+        training.resume()
+    return training.run()
 
 
 def train(
