@@ -171,7 +171,7 @@ def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
         (("steps = 8", "steps ="), "cannot be read"),
         (('task = "denoise"', 'task = "codec"'), "is for 'codec'"),
         (('"unet"', '"gan"'), "network must be one of"),
-        (('"fp32"', '"half"'), "precision must be bf16 or fp32, not 'half'"),
+        (('"fp32"', '"half"'), "precision must be auto or bf16 or fp32, not 'half'"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(

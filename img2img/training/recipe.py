@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import TrainingError
 
-CHOICES = {"precision": ("bf16", "fp32"), "schedule": ("cosine", "linear"), "keep": ("best", "last")}
+CHOICES = {"precision": ("auto", "bf16", "fp32"), "schedule": ("cosine", "linear"), "keep": ("best", "last")}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Recipe:
         betas: of AdamW.
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, which are what is validated and shipped; 0: the weights themselves.
-        precision: bf16 or fp32, of the forward and backward pass.
+        precision: of the forward and backward pass: auto (bf16 where the processor is fast at it, else fp32), bf16
+            or fp32.
         seed: of everything random.
         every: steps between validations, which also save the state.
         keep: which weights are kept: `best`, those of the highest score, or `last`, those validated last (a GAN's
@@ -60,7 +61,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
     ema: float = 0.999
-    precision: str = "bf16"
+    precision: str = "auto"
     seed: int = 0
     every: int = 1000
     keep: str = "best"

@@ -48,8 +48,8 @@ def find_recipe(task: str, recipe: Path | None) -> Recipe:
     return read
 
 
-def launched(device: str, precision: str = "bf16", devices: int = 1) -> Fabric:
-    """Fabric on a device, ready to train: bf16 where it is asked for and quick."""
+def launched(device: str, precision: str = "auto", devices: int = 1) -> Fabric:
+    """Fabric on a device, ready to train in a precision as `pick_precision` takes it."""
     keep_big_buffers()
     target = pick_device(device)
     bf16 = pick_precision(precision, target) == torch.bfloat16
