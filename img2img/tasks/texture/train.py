@@ -33,10 +33,13 @@ class DistillationData:
     Args:
         noisy: share of the crops that get white Gaussian noise.
         sigma: its largest standard deviation; any down to 0 is equally likely.
+        kept: so many batches are made, each with the teacher's answers, and used again and again; 0 makes each anew. The
+            teacher costs four times as much as a step of the student. In memory a pixel takes 120 bytes.
     """
 
     noisy: float = 0.25
     sigma: float = 0.3
+    kept: int = 0
 
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         """Crops (n, 3, h, w) in [0, 1], some of them noisy, clipped."""
@@ -121,24 +124,41 @@ def fit(to_teacher: nn.Module, own: Tensor, wanted: Tensor) -> None:
     to_teacher.bias.copy_(mean_t - weight @ mean_s)
 
 
-def gram_of_mapped(layer: Tensor, to_teacher: nn.Module, mapped: Tensor) -> Tensor:
-    """gram_matrix(mapped), where mapped = to_teacher(layer), a 1x1 convolution, by the shorter way.
+def mapped_and_compared(
+    layer: Tensor, to_teacher: nn.Module, wanted: Tensor, wanted_gram: Tensor
+) -> tuple[Tensor, Tensor]:
+    """How far a layer is from the teacher's once it is mapped, s -> W s + b, a 1x1 convolution; by the shorter way.
 
-    With G the mean of s s^T and m that of s, the mean of (W s + b)(W s + b)^T is W G W^T + W m b^T + b (W m)^T + b b^T.
-    G is far smaller than what it is mapped to; but where positions are few, the products with W cost more.
+    Both follow from means of products over positions alone, which are far smaller than what they are means of. With G
+    the mean of s s^T and m that of s, the Gram matrix of the mapped is W G W^T + W m b^T + b (W m)^T + b b^T; and the
+    squared error is its trace, less twice that of the products with the teacher's features, plus that of the teacher's
+    own. But where positions are few, the products with W cost more.
+
+    Args:
+        layer: (B, c, H, W).
+        to_teacher: from c to C channels.
+        wanted: the teacher's features, (B, C, H, W).
+        wanted_gram: and their Gram matrices, (B, C, C).
+
+    Returns:
+        The mean squared error of each image's features, (B,), and their Gram matrices, (B, C, C); float32.
     """
     assert isinstance(to_teacher, nn.Conv2d)
     weight, bias = to_teacher.weight.flatten(1), to_teacher.bias
     assert bias is not None
-    wanted, own = weight.shape
+    channels, own = weight.shape
     area = layer.shape[2] * layer.shape[3]
-    if area * (wanted**2 - own**2) < wanted * own * (wanted + own):
-        return gram_matrix(mapped)
-    gram = gram_matrix(layer)
+    if area * (channels**2 - own**2) < channels * own * (channels + own):
+        mapped = to_teacher(layer)
+        return (mapped - wanted).square().mean((1, 2, 3), dtype=torch.float32), gram_matrix(mapped)
     with torch.autocast(layer.device.type, enabled=False):
-        mixed = layer.mean((2, 3), dtype=torch.float32) @ weight.T
+        flat, theirs = positions(layer), positions(wanted)
+        mixed = flat.mean(1) @ weight.T
         shifted = mixed[:, :, None] * bias
-        return weight @ gram @ weight.T + shifted + shifted.mT + torch.outer(bias, bias)
+        gram = weight @ (flat.mT @ flat / area) @ weight.T + shifted + shifted.mT + torch.outer(bias, bias)
+        agreement = (weight.T * (flat.mT @ theirs / area)).sum((1, 2)) + theirs.mean(1) @ bias
+        squares = [each.diagonal(dim1=1, dim2=2).sum(1) for each in (gram, wanted_gram)]
+        return (squares[0] - 2 * agreement + squares[1]) / channels, gram
 
 
 class Distillation(nn.Module):
@@ -164,10 +184,9 @@ class Distillation(nn.Module):
         features, grams = [], []
         layers = self.student.descriptor(images)
         for layer, to_teacher, *wanted in zip(layers, self.student.maps, *lesson, strict=True):
-            mapped = to_teacher(layer)
-            error = (mapped - wanted[0]).square().mean((1, 2, 3), dtype=torch.float32)
+            error, gram = mapped_and_compared(layer, to_teacher, *wanted[:2])
             features.append((error / wanted[2]).mean())
-            grams.append(bounded(gram_of_mapped(layer, to_teacher, mapped), wanted[1]).mean())
+            grams.append(bounded(gram, wanted[1]).mean())
         parts = {"features": torch.stack(features).mean(), "gram": torch.stack(grams).mean()}
         return {"loss": parts["features"] + self.gram * parts["gram"]} | parts
 
@@ -187,6 +206,7 @@ class DescriptorTask:
     def __init__(self, descriptor: VGG, teacher: VGG, recipe: Recipe, source: PatchSource, crops: list[Tensor]) -> None:
         self.recipe, self.source = recipe, source
         self.augmented = DistillationData(**recipe.data)
+        self.answers: dict[tuple[int, int, int], tuple[Tensor, list[Tensor]]] = {}
         self.teacher = self._frozen(teacher)
         descriptor.circular = True
         images = self._measured()
@@ -223,8 +243,23 @@ class DescriptorTask:
 
     @torch.no_grad()
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Lesson]:
-        images = self.augmented(self.source.sample(n, patch, generator), generator)
-        return images, teach(self._seen(images))
+        kept = self.augmented.kept
+        if not kept:
+            images = self.augmented(self.source.sample(n, patch, generator), generator)
+            return images, teach(self._seen(images))
+        number = int(torch.randint(kept, (), generator=generator, device=generator.device))
+        images, deeper = self._kept_answers(patch, n, number)
+        first = self.teacher(images, depth=1)
+        return images, teach([*first, *(layer.to(first[0].dtype) for layer in deeper)])
+
+    def _kept_answers(self, patch: int, n: int, number: int) -> tuple[Tensor, list[Tensor]]:
+        """The batch of a number, and in fp16 the teacher's layers beyond relu1_1, which is large and quickly made."""
+        key = patch, n, number
+        if key not in self.answers:
+            generator = Generator(self.source.pixels.device).manual_seed((self.recipe.seed + 1) * 1_000_003 + number)
+            images = self.augmented(self.source.sample(n, patch, generator), generator)
+            self.answers[key] = images, [layer.half() for layer in self._seen(images)[1:]]
+        return self.answers[key]
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """R^2 and relative error of the Gram matrices at each layer; score: mean R^2.
