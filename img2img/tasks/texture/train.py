@@ -33,8 +33,8 @@ class DistillationData:
     Args:
         noisy: share of the crops that get white Gaussian noise.
         sigma: its largest standard deviation; any down to 0 is equally likely.
-        kept: so many batches are made, each with the teacher's answers, and used again and again; 0 makes each anew. The
-            teacher costs four times as much as a step of the student. In memory a pixel takes 120 bytes.
+        kept: so many batches are made, each with the teacher's answers, and used again and again; 0 makes each anew.
+            The teacher costs four times as much as a step of the student. In memory a pixel takes 120 bytes.
     """
 
     noisy: float = 0.25
