@@ -7,7 +7,7 @@ import click
 from . import options
 from .debug import debug
 
-TASKS = ("denoise", "codec", "translate", "descriptor")
+TASKS = ("denoise", "codec", "translate", "texture", "descriptor")
 
 
 @click.command()
@@ -41,7 +41,7 @@ TASKS = ("denoise", "codec", "translate", "descriptor")
     "--teacher",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-19's weights, for the descriptor to learn from.",
+    help="What is learned from: VGG-19's weights, for the descriptor; the descriptor, for a texture decoder.",
 )
 @options.device
 @click.option(

@@ -16,9 +16,22 @@ from ..runtime import keep_big_buffers, pick_device, pick_precision
 from .loop import Task, Training
 from .recipe import Recipe, read_recipe
 
-DEFAULT_RECIPES = {"denoise": "denoise-fast", "codec": "codec-fast", "translate": "pairs", "descriptor": "vgg-slim"}
+DEFAULT_RECIPES = {
+    "denoise": "denoise-fast",
+    "codec": "codec-fast",
+    "translate": "pairs",
+    "texture": "texture-decoder",
+    "descriptor": "vgg-slim",
+}
 # Of img2img.tasks: called as the command that uses the weights.
-FOLDERS = {"denoise": "denoise", "codec": "compress", "translate": "translate", "descriptor": "texture"}
+FOLDERS = {
+    "denoise": "denoise",
+    "codec": "compress",
+    "translate": "translate",
+    "texture": "texture",
+    "descriptor": "texture",
+}
+SCRIPTS = {"texture": "train_decoder"}  # in a task's folder; `train` in all others
 
 
 class Autocast(MixedPrecision):
@@ -126,7 +139,7 @@ def train(
         raise TrainingError(f"{folder} holds no training that could be resumed")
     fabric = launched(device, plan.precision, devices)
     torch.manual_seed(plan.seed)
-    build = import_module(f"img2img.tasks.{FOLDERS[task]}.train").build
+    build = import_module(f"img2img.tasks.{FOLDERS[task]}.{SCRIPTS.get(task, 'train')}").build
     training = Training(build(plan, data, fabric.device), plan, folder, fabric)
     if resume:
         training.resume()

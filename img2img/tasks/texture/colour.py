@@ -1,9 +1,12 @@
 """What becomes of a texture's colours: kept as grown, matched with the sample's, or taken from its luminance."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+
+from .transport import transported
 
 Colour = Literal["keep", "match", "luminance"]
 
@@ -49,8 +52,7 @@ def coloured(grey: Tensor, sample: Tensor) -> Tensor:
 def match_colours(image: Tensor, sample: Tensor, seed: int = 0) -> Tensor:
     """An image whose colours are distributed as the sample's are.
 
-    Along each of three axes of colour at right angles the values are replaced by the sample's of the same rank, for
-    several such triples of axes, red, green and blue last. Grey is matched exactly by one round.
+    Along ROUNDS triples of axes of colour, red, green and blue last (`transported`). Grey is matched exactly.
 
     Args:
         image: (C, H, W).
@@ -59,25 +61,17 @@ def match_colours(image: Tensor, sample: Tensor, seed: int = 0) -> Tensor:
 
     Returns:
         (C, H, W), values in the sample's range.
-
-    References: Pitié et al. 2007, doi:10.1016/j.cviu.2006.11.011 (iterative distribution transfer).
     """
-    x, wanted = image.flatten(1).clone(), sample.flatten(1)
-    generator = torch.Generator().manual_seed(seed)
-    for left in range(0 if len(x) == 1 else ROUNDS, -1, -1):
-        axes = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q.to(x) if left else torch.eye(len(x)).to(x)
-        turned, targets = axes @ x, axes @ wanted
-        x = axes.T @ torch.stack([_ranked(*pair) for pair in zip(turned, targets, strict=True)])
-    return x.reshape(image.shape)
+    rounds = 0 if len(image) == 1 else ROUNDS
+    moved = transported(image.flatten(1), sample.flatten(1), rounds, Generator().manual_seed(seed))
+    return moved.reshape(image.shape)
 
 
-def _ranked(values: Tensor, wanted: Tensor) -> Tensor:
-    """The values replaced by the wanted ones of the same rank, interpolated where their numbers differ."""
-    order = values.argsort(stable=True)
-    quantiles = wanted.sort().values
-    place = (torch.arange(len(values), dtype=torch.float64) + 0.5) * (len(wanted) / len(values)) - 0.5
-    place = place.clamp(0, len(wanted) - 1)
-    low = place.floor().long()
-    share = (place - low).to(values)
-    matched = torch.lerp(quantiles[low], quantiles[(low + 1).clamp(max=len(wanted) - 1)], share)
-    return torch.empty_like(values).scatter_(0, order, matched)
+def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Pixels of all samples, as many of each as its share, as an image of one row (C, 1, N)."""
+    total = max(image[0].numel() for image in samples)
+    parts = []
+    for image, share in zip(samples, shares, strict=True):
+        pixels, count = image.flatten(1), round(share * total)
+        parts.append(pixels[:, torch.arange(count) * pixels.shape[1] // max(1, count)])
+    return torch.cat(parts, 1)[:, None]

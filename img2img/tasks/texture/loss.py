@@ -158,10 +158,12 @@ def at_quantiles(ranked: Tensor, n: int) -> Tensor:
     have = ranked.shape[-1]
     if have == n:
         return ranked
-    at = ((torch.arange(n, device=ranked.device) + 0.5) * (have / n) - 0.5).clamp(0, have - 1)
+    # In float64, for float32 counts to 16 million only; on the CPU, for not every device has it.
+    at = ((torch.arange(n, dtype=torch.float64) + 0.5) * (have / n) - 0.5).clamp(0, have - 1)
     below = at.long()
     above = (below + 1).clamp_max(have - 1)
-    return torch.lerp(ranked[..., below], ranked[..., above], at - below)
+    share = (at - below).to(ranked)
+    return torch.lerp(ranked[..., below.to(ranked.device)], ranked[..., above.to(ranked.device)], share)
 
 
 def layer_weights(weights: Sequence[float] | None, layers: int) -> list[float]:

@@ -205,7 +205,7 @@ def history_for(canvas: Size) -> int:
 
 
 @torch.no_grad()
-def sample_features(descriptor: Descriptor, sample: Tensor) -> list[Tensor]:
+def sample_features(descriptor: Descriptor, sample: Tensor, depth: int | None = None) -> list[Tensor]:
     """Features of a sample without those that see its borders: it is mirrored there, REACH far, and these are cut off.
 
     Zeros around it, as VGG-19 was trained with, would be part of the statistics: of a sample of 64 pixels every feature
@@ -214,6 +214,7 @@ def sample_features(descriptor: Descriptor, sample: Tensor) -> list[Tensor]:
     Args:
         descriptor: on a torus.
         sample: (1, C, H, W), C 1 or 3, any size.
+        depth: how many of the layers; all without.
 
     Returns:
         (1, C_l, H_l, W_l) for each layer, at least one feature each.
@@ -225,7 +226,7 @@ def sample_features(descriptor: Descriptor, sample: Tensor) -> list[Tensor]:
     )
     x = sample[:, :, rows][..., columns].expand(-1, 3, -1, -1)
     cut = []
-    for layer in descriptor(x.contiguous(memory_format=torch.channels_last)):
+    for layer in descriptor(x.contiguous(memory_format=torch.channels_last), depth):
         s = len(rows) // layer.shape[-2]
         begin = REACH // s
         cut.append(layer[..., begin : begin + -(-height // s), begin : begin + -(-width // s)])
@@ -356,6 +357,7 @@ def optimise(
     steps: int,
     dtype: torch.dtype,
     watch: Watch | None = None,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Grow a texture, coarse to fine.
 
@@ -369,6 +371,7 @@ def optimise(
         steps: evaluations of the loss on each level.
         dtype: of the convolutions.
         watch: is told of every evaluation.
+        start: (1, C, h, w), a texture to refine, of the coarsest level's size; noise without.
 
     Returns:
         (1, C, H, W) in [0, 1], a torus of the finest level's size.
@@ -379,9 +382,9 @@ def optimise(
         scaled = [resample(s, size, circular=False).clamp(0, 1) for s, size in zip(samples, level.samples, strict=True)]
         loss = Mixed([make_loss(sample_features(descriptor, s)) for s in scaled], weights)
         if canvas is None:
-            canvas = noise_like(scaled, weights, level.canvas, seed)
+            canvas = noise_like(scaled, weights, level.canvas, seed) if start is None else start
         else:
-            canvas = _enlarged(canvas, level.canvas, chance)
+            canvas = enlarged(canvas, level.canvas, chance)
 
         def told(step: int, value: float, number: int = number, size: Size = level.canvas) -> None:
             if watch:
@@ -392,7 +395,7 @@ def optimise(
     return canvas
 
 
-def _enlarged(canvas: Tensor, size: Size, chance: Generator) -> Tensor:
+def enlarged(canvas: Tensor, size: Size, chance: Generator) -> Tensor:
     """The next level's start: no grid of the pixels it had may be left, for the loss would not mind it."""
     larger = resample(canvas, size, circular=True, smooth=True)
     noise = torch.randn(larger.shape, generator=chance).to(larger)

@@ -10,20 +10,24 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Generator, Tensor
 
-from ...errors import ImageError
+from ...checkpoints import build, load_checkpoint
+from ...errors import ImageError, WeightsError
 from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
-from .colour import Colour, coloured, luminance, match_colours
-from .descriptor import Descriptor, load_descriptor
+from .colour import Colour, coloured, luminance, match_colours, palette
+from .decoder import Decoder
+from .descriptor import VGG, Descriptor, fingerprint, load_descriptor
+from .instant import instant
 from .loss import GramLoss, SlicedWassersteinLoss
 from .network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
 from .optimize import Loss, Watch, bytes_needed, exactly, optimise
-from .pyramid import Size, levels, resample
+from .pyramid import Level, Size, levels, resample
 from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
 
 LossName = Literal["gram", "swd"]
 
 SIZE = (512, 512)
 STEPS = 100
+DECODER = "texture-decoder"
 COPIES = {"gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
 SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
 
@@ -102,24 +106,92 @@ class Texture:
             ValueError: wrong shapes or numbers.
             ImageError: there is not enough memory for a texture of that size.
         """
-        shares = normalised(samples, mix)
         _check(size, steps, colour, loss)
+
+        def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
+            return self._optimised(images, shares, pyramid, loss, seed, steps, watch)
+
+        return self._made(samples, size, tileable, mix, colour, COPIES[loss], grown)
+
+    def instant(
+        self,
+        samples: Tensor | Sequence[Tensor],
+        size: Size = SIZE,
+        *,
+        tileable: bool = False,
+        seed: int = 0,
+        mix: Sequence[float] | None = None,
+        colour: Colour = "keep",
+        loss: LossName = "gram",
+        refine: int = 0,
+        watch: Watch | None = None,
+    ) -> Tensor:
+        """Make one texture in one pass, without optimising anything (instant.py).
+
+        Args:
+            samples: as for a call.
+            size: as for a call.
+            tileable: as for a call.
+            seed: as for a call.
+            mix: as for a call.
+            colour: as for a call.
+            loss: as for a call; of the refinement.
+            refine: evaluations of the loss by which the result is then improved, at full size only.
+            watch: is told of every one of them.
+
+        Returns:
+            as a call.
+
+        Raises:
+            ValueError: wrong shapes or numbers.
+            WeightsError: there is no decoder for this descriptor.
+            ImageError: there is not enough memory for a texture of that size.
+        """
+        _check(size, max(1, refine), colour, loss)
+        decoder = self.decoder
+        assert isinstance(self.descriptor, VGG)  # or it would have no decoder
+        descriptor = self.descriptor
+
+        def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
+            canvas = instant(descriptor, decoder, images, shares, pyramid, seed, self.dtype)
+            if not refine:
+                return canvas
+            return self._optimised(images, shares, pyramid[-1:], loss, seed, refine, watch, canvas.clone())
+
+        return self._made(samples, size, tileable, mix, colour, COPIES[loss], grown)
+
+    def _optimised(
+        self,
+        images: list[Tensor],
+        shares: list[float],
+        pyramid: list[Level],
+        loss: LossName,
+        seed: int,
+        steps: int,
+        watch: Watch | None,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        make_loss = partial(_make_loss, loss, seed)
+        return optimise(self.descriptor, images, shares, pyramid, make_loss, seed, steps, self.dtype, watch, start)
+
+    def _made(
+        self,
+        samples: Tensor | Sequence[Tensor],
+        size: Size,
+        tileable: bool,
+        mix: Sequence[float] | None,
+        colour: Colour,
+        copies: float,
+        grown: Callable[[list[Tensor], list[float], list[Level]], Tensor],
+    ) -> Tensor:
+        """What all methods have around them: samples made alike, a pyramid, a torus cut or fitted, colours."""
+        shares = normalised(samples, mix)
         images = [_fitting(image, size, tileable, self.descriptor.smallest) for image in alike(samples)]
-        grown = [luminance(image) for image in images] if colour == "luminance" else images
-        pyramid = levels(size, [_size(image) for image in grown], tileable, self.descriptor.smallest)
-        self._check_memory(pyramid[-1].canvas, len(grown[0]), size, loss)
+        seen = [luminance(image) for image in images] if colour == "luminance" else images
+        pyramid = levels(size, [_size(image) for image in seen], tileable, self.descriptor.smallest)
+        self._check_memory(pyramid[-1].canvas, len(seen[0]), size, copies)
         with exactly(self.device):
-            canvas = optimise(
-                self.descriptor,
-                [image[None].to(self.device) for image in grown],
-                shares,
-                pyramid,
-                partial(_make_loss, loss, seed),
-                seed,
-                steps,
-                self.dtype,
-                watch,
-            )
+            canvas = grown([image[None].to(self.device) for image in seen], shares, pyramid)
         texture = (resample(canvas, size, circular=True) if tileable else _cut(canvas, size))[0].cpu()
         if colour == "keep":
             return texture
@@ -196,8 +268,22 @@ class Texture:
         """Layers that no loss sees."""
         return unseen(self.descriptor)
 
-    def _check_memory(self, canvas: Size, channels: int, size: Size, loss: LossName) -> None:
-        needed = bytes_needed(self.descriptor, canvas, channels, self.dtype, COPIES[loss])
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What inverts the descriptor.
+
+        Raises:
+            WeightsError: the shipped decoder is damaged, or made for another descriptor.
+        """
+        checkpoint = load_checkpoint(DECODER)
+        mine = fingerprint(self.descriptor) if isinstance(self.descriptor, VGG) else ""
+        if checkpoint.header.get("descriptor") != mine:
+            raise WeightsError("textures in one pass need the descriptor vgg-slim: no other has a decoder")
+        decoder = build(checkpoint, "decoder", Decoder, DECODER)
+        return decoder.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
+
+    def _check_memory(self, canvas: Size, channels: int, size: Size, copies: float) -> None:
+        needed = bytes_needed(self.descriptor, canvas, channels, self.dtype, copies)
         there = available_memory(self.device)
         if there is not None and needed > there:
             raise ImageError(
@@ -276,16 +362,6 @@ def _cut(canvas: Tensor, size: Size) -> Tensor:
     """The middle of a canvas."""
     top, left = ((canvas.shape[i + 2] - size[i]) // 2 for i in (0, 1))
     return canvas[..., top : top + size[0], left : left + size[1]]
-
-
-def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """Pixels of all samples, as many of each as its share, as an image of one row (C, 1, N)."""
-    total = max(image[0].numel() for image in samples)
-    parts = []
-    for image, share in zip(samples, shares, strict=True):
-        pixels, count = image.flatten(1), round(share * total)
-        parts.append(pixels[:, torch.arange(count) * pixels.shape[1] // max(1, count)])
-    return torch.cat(parts, 1)[:, None]
 
 
 def _some(colours: Tensor) -> Tensor:

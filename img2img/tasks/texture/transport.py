@@ -1,0 +1,70 @@
+"""Numbers moved as little as possible until they are distributed as others are: of colours, or of features."""
+
+import torch
+from torch import Generator, Tensor
+
+from .loss import at_quantiles
+
+LEAST_SHARE = 1e-5  # of the mean variance: directions that vary less are not blown up
+
+
+def transported(values: Tensor, wanted: Tensor, rounds: int, generator: Generator) -> Tensor:
+    """Values whose distribution is the wanted ones': along each of many axes what has the same rank.
+
+    As many axes at right angles as there are channels, turned by chance in each of the rounds, and in one more the
+    channels themselves. One channel is matched exactly by that last one.
+
+    Args:
+        values: (C, N).
+        wanted: (C, M), of any M.
+        rounds: with turned axes.
+        generator: of the axes, on the CPU.
+
+    Returns:
+        (C, N), in the range of the wanted.
+
+    References: Pitié et al. 2007, doi:10.1016/j.cviu.2006.11.011 (iterative distribution transfer).
+    """
+    channels = len(values)
+    for left in range(rounds, -1, -1):
+        if left:
+            axes = torch.linalg.qr(torch.randn(channels, channels, generator=generator)).Q.to(values)
+            values = axes.T @ ranked_as(axes @ values, axes @ wanted)
+        else:
+            values = ranked_as(values, wanted)
+    return values
+
+
+def ranked_as(values: Tensor, wanted: Tensor) -> Tensor:
+    """In each row, (C, N), the values replaced by those of the same rank among the wanted, (C, M)."""
+    order = values.argsort(dim=1, stable=True)
+    return torch.empty_like(values).scatter_(1, order, at_quantiles(wanted.sort(1).values, values.shape[1]))
+
+
+def moved_as_gaussians(values: Tensor, wanted: Tensor) -> Tensor:
+    """Values with the mean and covariance of the wanted ones, by the linear map that moves Gaussians least.
+
+    Departs from whitening and colouring (Li 2017), which have the same moments, but turn the values about as well.
+
+    Args:
+        values: (C, N).
+        wanted: (C, M).
+
+    Returns:
+        (C, N).
+
+    References: Pitié & Kokaram 2007, doi:10.1049/cp:20070055 (the linear Monge-Kantorovitch map).
+    """
+    mean, mean_wanted = values.mean(1, keepdim=True), wanted.mean(1, keepdim=True)
+    centred = values - mean
+    own, target = (x @ x.T / x.shape[1] for x in (centred, wanted - mean_wanted))
+    half, inverse = _roots(own)
+    between, _ = _roots(half @ target.double() @ half)
+    return (inverse @ between @ inverse).to(values) @ centred + mean_wanted
+
+
+def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Square root of a symmetric matrix (C, C) and the root's inverse, float64."""
+    powers, axes = torch.linalg.eigh(covariance.double())
+    root = powers.clamp_min(LEAST_SHARE * powers.mean().clamp_min(1e-12)).sqrt()
+    return (axes * root) @ axes.T, (axes / root) @ axes.T
