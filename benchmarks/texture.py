@@ -70,7 +70,11 @@ class Method:
     kept: bool = False
 
 
-METHODS = {"optimize": Method(("steps",)), "network": Method(("train_steps",), kept=True)}
+METHODS = {
+    "optimize": Method(("steps",)),
+    "instant": Method(("refine",), descriptors=("vgg-slim",)),
+    "network": Method(("train_steps",), kept=True),
+}
 """By name. A new one is a line here, and a field of Settings and an option of `bench texture` for each of its own."""
 
 LOSSES = ("gram", "swd")
@@ -91,7 +95,7 @@ class Settings:
         gatys: iterations of Gatys' own method with the judge's network (the paper's figures: 500); None for none.
         limit: only the first so many samples, by name.
         size: side of samples and textures.
-        steps, train_steps, tileable, count, seed, device, precision: as for `img2img texture`.
+        steps, refine, train_steps, tileable, count, seed, device, precision: as for `img2img texture`.
         resume: take textures that `out` holds from an earlier run, if command and files were the same; with them
             their seconds and memory.
         out: folder for `texture.json`, `texture.png`, samples and textures; none are kept if None.
@@ -106,6 +110,7 @@ class Settings:
     limit: int | None = None
     size: int = 256
     steps: int = 100
+    refine: int = 0
     train_steps: int = 1500
     tileable: bool = False
     count: int = 1

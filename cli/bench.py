@@ -328,6 +328,13 @@ _texture = {option.name: option for option in texture_command.params}
     help="As for img2img texture.",
 )
 @click.option(
+    "--refine",
+    type=_texture["refine"].type,
+    default=_texture["refine"].default,
+    show_default=True,
+    help="As for img2img texture.",
+)
+@click.option(
     "--train-steps",
     type=_texture["train_steps"].type,
     default=_texture["train_steps"].default,

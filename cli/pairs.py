@@ -32,10 +32,10 @@ KINDS = ("gray", "edges", "blank", "down", "jpeg")
 )
 @click.option(
     "--lines",
-    type=click.Choice(("canny", "dog")),
+    type=click.Choice(("canny", "dog", "xdog")),
     default="canny",
     show_default=True,
-    help="How edges are found: Canny, or difference of Gaussians.",
+    help="How edges are found: Canny; difference of Gaussians, softer; or xdog, like ink, with dark areas filled.",
 )
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of what is random."

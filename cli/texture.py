@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from img2img.tasks.texture.optimize import Watch
     from img2img.tasks.texture.report import Diversity
 
-DESCRIPTORS = ("random", "vgg19")
+DESCRIPTORS = ("vgg-slim", "random", "vgg19")
 STEPS = 100
 TRAIN_STEPS = 1500
+METHOD_OF = {"steps": "optimize", "refine": "instant", "train_steps": "network", "save": "network"}
 NET = ".safetensors"
 LAST_SEED = 2**31 - 1
 
@@ -99,11 +100,20 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--method",
-    type=click.Choice(("optimize", "network")),
+    type=click.Choice(("optimize", "instant", "network")),
     default="optimize",
     show_default=True,
-    help="optimize: its pixels are changed until they are like the sample; network: a small network is trained for the "
-    "sample, which takes minutes, and then makes textures of any size at once.",
+    help="optimize: its pixels are changed until they are like the sample; instant: in one pass, quicker and less "
+    "alike; network: a small network is trained for the sample, which takes minutes, and then makes textures of any "
+    "size at once.",
+)
+@click.option(
+    "--refine",
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Steps of optimize, at full size, that instant ends with.",
 )
 @click.option(
     "--train-steps",
@@ -128,10 +138,10 @@ class DescriptorName(click.ParamType):
 @click.option(
     "--descriptor",
     type=DescriptorName(),
-    default="random",
+    default="vgg-slim",
     show_default=True,
-    help="What describes it: random filters, which need no weights; vgg19, which is downloaded; or a file of img2img "
-    "train descriptor.",
+    help="What describes it: vgg-slim, a small network; random filters, which need no weights; vgg19, which is "
+    "downloaded; or a file of img2img train descriptor.",
 )
 @click.option(
     "--descriptor-weights",
@@ -204,6 +214,7 @@ def texture(
     batch: BatchOptions,
     size: tuple[int, int],
     method: str,
+    refine: int,
     train_steps: int,
     save: str | None,
     net: str | None,
@@ -241,11 +252,13 @@ def texture(
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
     _check_method(method, net, batch.inputs, report)
+    if method == "instant" and not net and descriptor in DESCRIPTORS[1:]:
+        raise click.UsageError(f"--method instant is for --descriptor vgg-slim, not {descriptor}")
     if save:
         _check_save(save, batch, joined=mix is not None)
     shares = None if mix is None else _shares(mix, batch.inputs)
     journal = Journal(report, max_seam)
-    settings = _settings(method, net, descriptor, loss, steps, train_steps)
+    settings = _settings(method, net, descriptor, loss, {"steps": steps, "refine": refine, "train_steps": train_steps})
     settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
     def prepare() -> "Task[Picture | None, Picture]":
@@ -266,18 +279,11 @@ def texture(
                 trained = network or networks.trained(job, pictures, samples)
                 return trained((height, width), tileable=tileable, seed=own, colour=colour)
             assert texture is not None
+            asked: dict[str, Any] = {"tileable": tileable, "seed": own, "mix": shares, "colour": colour, "loss": loss}
             with _progress() as watch:
-                return texture(
-                    samples,
-                    (height, width),
-                    tileable=tileable,
-                    seed=own,
-                    mix=shares,
-                    colour=colour,
-                    loss=loss,
-                    steps=steps,
-                    watch=watch,
-                )
+                if method == "instant":
+                    return texture.instant(samples, (height, width), refine=refine, watch=watch, **asked)
+                return texture(samples, (height, width), steps=steps, watch=watch, **asked)
 
         def make(first: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
             pictures = [] if first is None else [first, *(_read(name, max_pixels) for name in job.more)]
@@ -324,18 +330,16 @@ def _check_method(method: str, net: str | None, inputs: Sequence[str], report: s
     if net is None and not inputs:
         raise click.UsageError("Missing argument 'INPUT...'.")
     if net:
-        if method == "optimize" and _given("method"):
+        if method != "network" and _given("method"):
             raise click.UsageError("--net is for --method network")
-        idle = ["steps", "train_steps", "save", "mix", "loss"]
+        idle = ["steps", "refine", "train_steps", "save", "mix", "loss"]
         idle += [] if report and inputs else ["descriptor", "descriptor_weights"]
         why = "has no part in what a trained network (--net) makes"
-    elif method == "network":
-        idle, why = ["steps"], "is for --method optimize; a network has --train-steps"
     else:
-        idle, why = ["train_steps", "save"], "is for --method network"
+        idle, why = [name for name, of in METHOD_OF.items() if of != method], ""
     for name in idle:
         if _given(name):
-            raise click.UsageError(f"--{name.replace('_', '-')} {why}")
+            raise click.UsageError(f"--{name.replace('_', '-')} {why or f'is for --method {METHOD_OF[name]}'}")
 
 
 def _check_save(save: str, batch: BatchOptions, joined: bool) -> None:
@@ -369,12 +373,12 @@ def _is_network(file: Path) -> bool:
         return False
 
 
-def _settings(method: str, net: str | None, descriptor: str, loss: str, steps: int, train_steps: int) -> dict[str, Any]:
-    """What a report says of how a texture was made."""
+def _settings(method: str, net: str | None, descriptor: str, loss: str, numbers: dict[str, int]) -> dict[str, Any]:
+    """What a report says of how a texture was made; of the numbers those that belong to the method."""
     if net:
         return {"method": "network", "net": net}
-    number = {"train_steps": train_steps} if method == "network" else {"steps": steps}
-    return {"method": method, "descriptor": descriptor, "loss": loss} | number
+    own = {name: number for name, number in numbers.items() if METHOD_OF[name] == method}
+    return {"method": method, "descriptor": descriptor, "loss": loss} | own
 
 
 @dataclass

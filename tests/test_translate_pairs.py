@@ -8,12 +8,12 @@ import torch
 from kornia.color import rgb_to_lab
 from skimage import data as photographs
 from skimage.feature import canny
-from skimage.filters import difference_of_gaussians
+from skimage.filters import difference_of_gaussians, gaussian
 from torch import Generator, Tensor
 
 from img2img.data.io import Picture, write_picture
 from img2img.data.noise import to_grey
-from img2img.data.pairs import PairFile, dog_lines, find_pairs, make_pair, read_pair
+from img2img.data.pairs import PairFile, dog_lines, find_pairs, make_pair, read_pair, xdog_lines
 from img2img.data.patches import PatchSource
 from img2img.errors import ImageError
 from img2img.metrics import psnr
@@ -133,6 +133,18 @@ def test_softer_lines_are_where_two_blurs_differ() -> None:
     np.testing.assert_allclose(dog_lines(image)[0, 0].numpy(), expected, atol=2e-3)
 
 
+def test_ink_is_black_where_a_sharpened_picture_is_dark() -> None:
+    image = photo()
+    grey = to_grey(image)[0, 0].double().numpy()
+    blurred = gaussian(grey, 0.8, mode="nearest", truncate=3)
+    sharpened = blurred + 20 * difference_of_gaussians(grey, 0.8, 1.28, mode="nearest", truncate=3)
+    expected = np.where(sharpened >= 0.4, 1, 1 + np.tanh(10 * (sharpened - 0.4)))
+    np.testing.assert_allclose(xdog_lines(image)[0, 0].numpy(), expected, atol=2e-3)
+    black, white = torch.full((1, 3, 16, 16), 0.2), torch.full((1, 3, 16, 16), 0.6)
+    assert xdog_lines(black).max() < 0.05
+    assert xdog_lines(white).min() == 1
+
+
 def test_blank_is_one_grey_rectangle_and_elsewhere_the_photograph() -> None:
     image = torch.rand(20, 3, 40, 60, generator=generator()).mul(0.4)
     a, _ = make_pair("blank", image, generator())
@@ -163,7 +175,7 @@ def test_down_and_jpeg_lose_what_they_should() -> None:
 def test_what_cannot_be_made_is_said() -> None:
     with pytest.raises(ValueError, match="gray, edges, blank, down, jpeg"):
         make_pair("sepia", photo(), generator())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="canny, dog"):
+    with pytest.raises(ValueError, match="canny, dog, xdog"):
         make_pair("edges", photo(), generator(), "sobel")  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="40x15 is too small"):
         make_pair("gray", photo()[..., :15, :40], generator())

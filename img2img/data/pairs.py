@@ -16,7 +16,7 @@ from .io import FORMATS, in_8_bits, read_picture
 from .noise import jpeg, to_eight_bits, to_grey
 
 Kind = Literal["gray", "edges", "blank", "down", "jpeg"]
-Lines = Literal["canny", "dog"]
+Lines = Literal["canny", "dog", "xdog"]
 SMALLEST = 16  # pixels a side of a photograph that a pair can be made of
 SHRINK = 4
 JPEG_QUALITY = (10, 40)
@@ -105,7 +105,7 @@ def make_pair(kind: Kind, photo: Tensor, generator: Generator, lines: Lines = "c
         kind: what A is.
         photo: (B, 3, H, W) in [0, 1], at least SMALLEST pixels a side.
         generator: on the device of photo; all randomness comes from it or from its seed.
-        lines: `canny`, or `dog` (difference of Gaussians: softer), for edges.
+        lines: for edges: `canny`, `dog` (difference of Gaussians: softer), or `xdog` (like ink: dark areas are filled).
 
     Returns:
         A, (B, 1, H, W) for gray and edges and (B, 3, H, W) for the others, and B, the photograph.
@@ -124,7 +124,7 @@ def make_pair(kind: Kind, photo: Tensor, generator: Generator, lines: Lines = "c
     if kind == "gray":
         a = lightness(photo)
     elif kind == "edges":
-        a = canny_lines(photo) if lines == "canny" else dog_lines(photo)
+        a = {"canny": canny_lines, "dog": dog_lines, "xdog": xdog_lines}[lines](photo)
     elif kind == "blank":
         a = with_hole(photo, generator)
     elif kind == "down":
@@ -157,11 +157,21 @@ def canny_lines(photo: Tensor) -> Tensor:
 def dog_lines(photo: Tensor) -> Tensor:
     """Lines where two blurs of the picture differ, dark on white: (B, 1, H, W).
 
-    References: Marr & Hildreth 1980; Winnemoeller et al. 2012 (XDoG).
+    References: Marr & Hildreth 1980.
     """
     grey = to_grey(photo)[:, :1]
     difference = (_blur(grey, 1.0) - _blur(grey, 1.6)).abs()
     return 1 - (20 * (difference - 0.01)).clamp(0, 1)
+
+
+def xdog_lines(photo: Tensor) -> Tensor:
+    """A drawing in ink: a sharpened picture, black below a threshold, white above it, and little between.
+
+    References: Winnemoeller et al. 2012, doi:10.1016/j.cag.2012.03.004 (XDoG, equations 4 to 7).
+    """
+    grey, sharpness, threshold, steepness = to_grey(photo)[:, :1], 20.0, 0.4, 10.0
+    sharpened = (1 + sharpness) * _blur(grey, 0.8) - sharpness * _blur(grey, 1.28)
+    return 1 + torch.tanh(steepness * (sharpened - threshold)).clamp(max=0)
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

@@ -38,7 +38,7 @@ class PairData:
 
     Args:
         make: the folder holds photographs, of which pairs are made (data.pairs.make_pair); empty: it holds pairs.
-        lines: for `edges`: `canny` or `dog`.
+        lines: for `edges`: `canny`, `dog` or `xdog`.
         direction: `AtoB`, or `BtoA` to turn the right halves into the left ones.
         load: pictures are first resized so that their shorter side has so many pixels, 0 leaves them as they are. The
             paper's jitter is 286 here and crops of 256.
