@@ -209,11 +209,10 @@ class DescriptorTask:
         self.answers: dict[tuple[int, int, int], tuple[Tensor, list[Tensor]]] = {}
         self.teacher = self._frozen(teacher)
         descriptor.circular = True
+        # Not scaled to means of 1 before the end: the convolution behind each layer would get weights so small that a
+        # step of Adam is a tenth of them.
         images = self._measured()
         descriptor.to(images.device)
-        # Features of about 1 from the start. Each layer by one factor, for an untrained network has channels that all
-        # but never fire.
-        normalise(descriptor, [mean.mean().expand_as(mean) for mean in mean_activations(descriptor, images)])
         student = Student(descriptor, teacher.channels).to(images.device)
         with torch.no_grad():
             for each in zip(student.maps, descriptor(images), self._seen(images), strict=True):
