@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import img2img
+from img2img.checkpoints import names
 
 from . import options
 from .batch import BatchOptions, run
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from img2img.tasks.texture.optimize import Watch
     from img2img.tasks.texture.report import Diversity
 
-DESCRIPTORS = ("vgg-slim", "random", "vgg19")
+DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
 STEPS = 100
 TRAIN_STEPS = 1500
 METHOD_OF = {"steps": "optimize", "refine": "instant", "train_steps": "network", "save": "network"}
@@ -138,7 +139,7 @@ class DescriptorName(click.ParamType):
 @click.option(
     "--descriptor",
     type=DescriptorName(),
-    default="vgg-slim",
+    default=DESCRIPTORS[0],
     show_default=True,
     help="What describes it: vgg-slim, a small network; random filters, which need no weights; vgg19, which is "
     "downloaded; or a file of img2img train descriptor.",
@@ -252,7 +253,7 @@ def texture(
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
     _check_method(method, net, batch.inputs, report)
-    if method == "instant" and not net and descriptor in DESCRIPTORS[1:]:
+    if method == "instant" and not net and descriptor in ("random", "vgg19"):
         raise click.UsageError(f"--method instant is for --descriptor vgg-slim, not {descriptor}")
     if save:
         _check_save(save, batch, joined=mix is not None)
