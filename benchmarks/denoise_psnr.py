@@ -46,6 +46,7 @@ class Settings:
         cases: of "float" and "8bit", the order of the tables.
         limit: only the first so many pictures, by name.
         auto: also let the models estimate the noise level themselves.
+        tta: also with the self-ensemble of `img2img denoise --tta`.
         peers: also measure scikit-image's denoisers.
         bm3d: also measure BM3D (tens of seconds per picture).
         device, precision: as for `Denoiser.from_pretrained`.
@@ -58,6 +59,7 @@ class Settings:
     cases: Sequence[str] = CASES
     limit: int | None = None
     auto: bool = True
+    tta: bool = False
     peers: bool = True
     bm3d: bool = False
     device: str = "auto"
@@ -200,17 +202,19 @@ def _models(settings: Settings) -> Iterator[Method]:
     for name in settings.models if settings.models is not None else names("denoise"):
         denoiser = Denoiser.from_pretrained(name, device=settings.device, precision=settings.precision)
         yield Method(name, denoise_with(denoiser), shown=not settings.auto)
+        if settings.tta:
+            yield Method(f"{name}, tta", denoise_with(denoiser, tta=True))
         if settings.auto:
             yield Method(f"{name}, auto", denoise_with(denoiser, "auto"), shown=True)
 
 
-def denoise_with(denoiser: Any, level: Literal["auto"] | None = None) -> Denoise:
+def denoise_with(denoiser: Any, level: Literal["auto"] | None = None, tta: bool = False) -> Denoise:
     """Our pipeline as a function of arrays in grey levels; the conversion both ways is part of its time."""
     import torch
 
     def denoise(noisy: Image, sigma: float) -> Image:
         image = torch.from_numpy(np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).float()
-        result = denoiser(image, sigma=sigma / 255.0 if level is None else level)
+        result = denoiser(image, sigma=sigma / 255.0 if level is None else level, tta=tta)
         restored: Image = 255.0 * result.cpu().double().numpy().transpose(1, 2, 0).reshape(noisy.shape)
         return restored
 

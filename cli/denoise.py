@@ -33,6 +33,9 @@ GREY_LEVELS = 255
     show_default=True,
     help="0 leaves the picture as it is, 1 takes all noise away.",
 )
+@click.option(
+    "--tta", is_flag=True, help="Denoise all eight flips and turns, take their mean: slightly better, 8 times slower."
+)
 @options.pictures
 @options.computing
 @options.batch
@@ -41,6 +44,7 @@ def denoise(
     sigma: float | None,
     model: str,
     strength: float,
+    tta: bool,
     format: str | None,
     quality: int | None,
     max_pixels: int,
@@ -61,7 +65,7 @@ def denoise(
 
         def clean(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
             level = denoiser.estimate_sigma(image) if sigma is None else sigma / GREY_LEVELS
-            return denoiser(image, level, strength), {"sigma": round(level * GREY_LEVELS, 2)}
+            return denoiser(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
 
         return picture_task(clean, max_pixels, quality)
 

@@ -103,6 +103,16 @@ def test_strength_blends() -> None:
     torch.testing.assert_close(half, (noisy + all_of_it) / 2)
 
 
+def test_a_self_ensemble_knows_no_direction_and_is_better() -> None:
+    clean = photograph(96)
+    noisy = with_noise(clean, 25)
+    denoiser = load("denoise-fast")
+    made = denoiser(noisy, 25 / 255, tta=True)
+    for turned in (lambda x: x.flip(2), lambda x: torch.rot90(x, 1, (1, 2))):
+        torch.testing.assert_close(denoiser(turned(noisy), 25 / 255, tta=True), turned(made), atol=1e-4, rtol=0)
+    assert psnr(made, clean) > psnr(denoiser(noisy, 25 / 255), clean)
+
+
 def test_same_input_same_output() -> None:
     noisy = with_noise(photograph(64), 25)
     assert torch.equal(load("denoise-fast")(noisy), load("denoise-fast")(noisy))

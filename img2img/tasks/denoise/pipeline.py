@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -61,13 +62,16 @@ class Denoiser:
         return cls(model, where, pick_precision(precision, where), tile or TILE[where.type])
 
     @torch.inference_mode()
-    def __call__(self, image: Tensor, sigma: float | Literal["auto"] = "auto", strength: float = 1.0) -> Tensor:
+    def __call__(
+        self, image: Tensor, sigma: float | Literal["auto"] = "auto", strength: float = 1.0, tta: bool = False
+    ) -> Tensor:
         """Denoise one image.
 
         Args:
             image: (C, H, W), C 1 or 3, float values in [0, 1] plus noise; any H, W >= 1.
             sigma: the noise's standard deviation in the same units (25 grey levels are 25 / 255), or `auto`.
             strength: 0 returns the image, 1 the denoised one, between them a blend.
+            tta: denoise all eight flips and turns and take their mean (`self_ensemble`): eight times as slow.
 
         Returns:
             (C, H, W) float32 on the CPU, not clamped.
@@ -83,11 +87,14 @@ class Denoiser:
         if not 0 <= level < float("inf"):
             raise ValueError(f"sigma is 0 or more, not {level}")
 
+        def once(colour: Tensor) -> Tensor:
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                return self.model(colour, torch.full((1,), level, device=self.device)).float()
+
         def clean(tile: Tensor) -> Tensor:
             noisy = tile.to(self.device, torch.float32, memory_format=torch.channels_last)
             colour = noisy.expand(-1, 3, -1, -1)
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                denoised = self.model(colour, torch.full((1,), level, device=self.device)).float()
+            denoised = self_ensemble(once, colour) if tta else once(colour)
             if noisy.shape[1] == 1:
                 denoised = denoised.mean(1, keepdim=True)
             return torch.lerp(noisy, denoised, strength).cpu()
@@ -114,6 +121,20 @@ class Denoiser:
         """Read when first needed: a given sigma does not need it."""
         model = build(load_checkpoint(ESTIMATOR), "estimator", NoiseEstimator, ESTIMATOR)
         return model.eval().to(self.device).to(memory_format=torch.channels_last)
+
+
+def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The mean of what a model makes of the eight flips and turns of images (B, C, H, W), each turned back.
+
+    References: Lim et al. 2017, arXiv:1707.02921, section 3.4 (geometric self-ensemble).
+    """
+    total = torch.zeros_like(x)
+    for turns in range(4):
+        for flipped in (False, True):
+            seen = torch.rot90(x.flip(3) if flipped else x, turns, (2, 3))
+            back = torch.rot90(model(seen.contiguous(memory_format=torch.channels_last)), -turns, (2, 3))
+            total += back.flip(3) if flipped else back
+    return total / 8
 
 
 def crops(image: Tensor) -> list[Tensor]:
