@@ -72,7 +72,7 @@ class Method:
 
 METHODS = {
     "optimize": Method(("steps",)),
-    "instant": Method(("refine",), descriptors=("vgg-slim",)),
+    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=("gram",)),
     "network": Method(("train_steps",), kept=True),
 }
 """By name. A new one is a line here, and a field of Settings and an option of `bench texture` for each of its own."""
