@@ -60,7 +60,7 @@ class Method:
 
     Attributes:
         settings: those of the benchmark's settings that it has options for, of the same names.
-        descriptors, losses: that it can be combined with; any if None.
+        descriptors, losses: that it can be combined with; any if None; it has no loss if there are none.
         kept: whether it trains something that `--save` keeps and `--net` uses again, which is measured, too.
     """
 
@@ -72,12 +72,12 @@ class Method:
 
 METHODS = {
     "optimize": Method(("steps",)),
-    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=("gram",)),
-    "network": Method(("train_steps",), kept=True),
+    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=()),
+    "network": Method(("train_steps",), losses=("gram", "swd"), kept=True),
 }
 """By name. A new one is a line here, and a field of Settings and an option of `bench texture` for each of its own."""
 
-LOSSES = ("gram", "swd")
+LOSSES = ("shifted", "gram", "swd")
 AGAIN = 4  # times as large a side has the texture that what is kept makes: a megapixel by default
 
 
@@ -316,17 +316,21 @@ def _ours(settings: Settings, descriptors: Sequence[str], folder: Path) -> Itera
     """Every method with every descriptor and loss that it can be combined with."""
     taken = set()
     for name in settings.methods:
-        method = METHODS[name]
+        method, rows = METHODS[name], []
+        losses = settings.losses if method.losses is None else [x for x in settings.losses if x in method.losses]
         for descriptor in descriptors:
-            for loss in settings.losses:
-                if descriptor not in (method.descriptors or descriptors) or loss not in (method.losses or LOSSES):
-                    continue
-                title = f"{name}, {Path(descriptor).stem}, {loss}"
+            if descriptor not in (method.descriptors or descriptors):
+                continue
+            for loss in losses if method.losses != () else [""]:
+                title = ", ".join(part for part in (name, Path(descriptor).stem, loss) if part)
                 if title in taken:
                     raise Img2ImgError(f"two descriptors are called {Path(descriptor).stem}: rename one's file")
                 taken.add(title)
                 into = folder / "textures" / title.replace(", ", "-")
-                yield Row(title, partial(_command_of, settings, name, descriptor, loss, into))
+                rows.append(Row(title, partial(_command_of, settings, name, descriptor, loss, into)))
+        if not rows and settings.methods != tuple(METHODS):
+            raise Img2ImgError(f"--method {name} goes with none of the descriptors and losses that are asked for")
+        yield from rows
 
 
 def _command_of(settings: Settings, method: str, descriptor: str, loss: str, folder: Path, sample: Sample) -> Made:
@@ -335,7 +339,7 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     if count > 1:  # numbered names could be another sample's
         folder = folder / sample.name
     command = [installed_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite", "--method", method]
-    command += ["--descriptor", descriptor, "--loss", loss, "--size", str(settings.size)]
+    command += ["--descriptor", descriptor, *(["--loss", loss] if loss else []), "--size", str(settings.size)]
     command += ["--seed", str(settings.seed), "--count", str(count), "--device", settings.device]
     command += ["--precision", settings.precision, *(["--tileable"] if settings.tileable else [])]
     for name in METHODS[method].settings:

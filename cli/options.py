@@ -19,6 +19,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("png", "jpg", "webp", "avif", "tiff")
 
 
+def given(name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 class AutoOr(click.ParamType):
     """The word `auto`, which becomes None, or what another type takes."""
 

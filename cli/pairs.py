@@ -60,6 +60,8 @@ def pairs(
 
     B is the photograph, A what is made of it.
     """
+    if kind != "edges" and options.given("lines"):
+        raise click.UsageError(f"--lines is for --make edges, not {kind}")
 
     def prepare() -> "Task[Picture, Picture]":
         from zlib import crc32

@@ -152,10 +152,10 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--loss",
-    type=click.Choice(("gram", "swd")),
-    default="gram",
-    show_default=True,
-    help="What has to agree: Gram matrices, or whole distributions (sliced Wasserstein; slower).",
+    type=click.Choice(("shifted", "gram", "swd")),
+    help="What has to agree: gram: Gram matrices; shifted: also those of the texture with itself some way further, so "
+    "that rows and bricks go on; swd: whole distributions (sliced Wasserstein; slower).  [default: shifted; gram for "
+    "network]",
 )
 @click.option(
     "--steps",
@@ -252,11 +252,12 @@ def texture(
         raise click.UsageError(f"--descriptor-weights is for --descriptor vgg19, not {descriptor}")
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
-    _check_method(method, net, batch.inputs, report)
+    _check_method(method, net, batch.inputs, report, refine, loss)
     if method == "instant" and not net and descriptor in ("random", "vgg19"):
-        raise click.UsageError(f"--method instant is for --descriptor vgg-slim, not {descriptor}")
+        raise click.UsageError(f"--method instant needs a descriptor that can be inverted, vgg-slim, not {descriptor}")
     if save:
         _check_save(save, batch, joined=mix is not None)
+    loss = loss or ("gram" if method == "network" else "shifted")
     shares = None if mix is None else _shares(mix, batch.inputs)
     journal = Journal(report, max_seam)
     settings = _settings(method, net, descriptor, loss, {"steps": steps, "refine": refine, "train_steps": train_steps})
@@ -272,6 +273,8 @@ def texture(
 
         network = TextureNetwork.load(net, device, precision) if net else None
         texture = None if network and not (report and batch.inputs) else synthesiser()
+        if method == "instant" and texture and not network:
+            _ = texture.decoder  # read now: if there is none, that is no fault of a sample
         networks = Networks(texture, shares, colour, loss, train_steps, seed, save, settings)
 
         def grow(pictures: "Sequence[Picture]", samples: "Sequence[Tensor]", job: Job) -> "Tensor":
@@ -316,13 +319,9 @@ def texture(
         raise click.exceptions.Exit(1)
 
 
-def _given(name: str) -> bool:
-    """Whether an option stands on the command line."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
-def _check_method(method: str, net: str | None, inputs: Sequence[str], report: str | None) -> None:
+def _check_method(
+    method: str, net: str | None, inputs: Sequence[str], report: str | None, refine: int, loss: str | None
+) -> None:
     """Refuse options that have no part in what is done.
 
     Raises:
@@ -331,15 +330,19 @@ def _check_method(method: str, net: str | None, inputs: Sequence[str], report: s
     if net is None and not inputs:
         raise click.UsageError("Missing argument 'INPUT...'.")
     if net:
-        if method != "network" and _given("method"):
+        if method != "network" and options.given("method"):
             raise click.UsageError("--net is for --method network")
         idle = ["steps", "refine", "train_steps", "save", "mix", "loss"]
         idle += [] if report and inputs else ["descriptor", "descriptor_weights"]
         why = "has no part in what a trained network (--net) makes"
     else:
         idle, why = [name for name, of in METHOD_OF.items() if of != method], ""
+        if method == "network" and loss == "shifted":
+            raise click.UsageError("--loss shifted is not for --method network")
+        if method == "instant" and not refine and options.given("loss"):
+            raise click.UsageError("--loss has no part in --method instant without --refine")
     for name in idle:
-        if _given(name):
+        if options.given(name):
             raise click.UsageError(f"--{name.replace('_', '-')} {why or f'is for --method {METHOD_OF[name]}'}")
 
 

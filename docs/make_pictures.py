@@ -1,4 +1,4 @@
-"""Make the README's pictures: docs/before_after.png, docs/compress.png and docs/translate.png."""
+"""Make the README's pictures: docs/before_after.png, compress.png, translate.png and texture.png."""
 
 from io import BytesIO
 from pathlib import Path
@@ -56,11 +56,11 @@ def compress() -> Path:
 
 
 def translate() -> Path:
-    """A grey photograph coloured, and a facade from labels: what went in on the left."""
+    """A grey photograph coloured, a facade from labels, and a cat from a drawing: what went in on the left."""
     import torch
     from skimage import data
 
-    from img2img.data.pairs import make_pair
+    from img2img.data.pairs import make_pair, xdog_lines
     from img2img.metrics import to_8bit
     from img2img.tasks.translate import Translator
 
@@ -73,10 +73,12 @@ def translate() -> Path:
     night = tensor(data.rocket())
     grey = make_pair("gray", night[None], torch.Generator())[0][0]
     labels = read_picture(HERE.parent / "examples" / "labels.png").to_tensor()
+    ink = xdog_lines(tensor(data.chelsea())[None, :, 20:276, 80:336])[0]
     shown = []
     for name, image, crop in (
         ("colorize", grey, (slice(120, 376), slice(200, 456))),
         ("facades", labels, (slice(256), slice(256))),
+        ("edges", ink, (slice(256), slice(256))),
     ):
         result = Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
         shown += [pixels(image)[crop], pixels(result)[crop]]
@@ -85,6 +87,25 @@ def translate() -> Path:
     return target
 
 
+def texture() -> Path:
+    """Samples that come with scikit-image, what `optimize` makes of them, tileable, and what `instant` does."""
+    import torch
+    from skimage import data
+
+    from img2img.metrics import to_8bit
+    from img2img.tasks.texture import Texture
+
+    maker = Texture.from_pretrained("vgg-slim", device="cpu", precision="fp32")
+    shown = []
+    for samples in (data.gravel()[:256, :256, None].repeat(3, 2), data.immunohistochemistry()[128:384, 128:384]):
+        image = torch.tensor(samples).permute(2, 0, 1).float() / 255
+        made = maker(image, (256, 256), tileable=True), maker.instant(image, (256, 256))
+        shown += [to_8bit(x).transpose(1, 2, 0) for x in (image, *made)]
+    target = HERE / "texture.png"
+    write_picture(Picture(side_by_side(*shown)), target, "png")
+    return target
+
+
 if __name__ == "__main__":
-    for make in (before_after, compress, translate):
+    for make in (before_after, compress, translate, texture):
         print(make())

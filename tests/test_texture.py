@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from img2img.errors import ImageError
 from img2img.tasks.texture import Texture, optimize, pipeline
-from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours
+from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
 from img2img.tasks.texture.descriptor import VGG, RandomFilters
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss
 from img2img.tasks.texture.optimize import (
@@ -186,11 +186,11 @@ def test_minimise_counts_its_evaluations() -> None:
 
 
 @pytest.mark.parametrize("kind", ["vgg", "random"])
-@pytest.mark.parametrize("loss", ["gram", "swd"])
+@pytest.mark.parametrize("loss", ["gram", "shifted", "swd"])
 def test_tiles_give_the_same_loss_and_gradient(kind: str, loss: str) -> None:
     descriptor = untrained() if kind == "vgg" else RandomFilters(1, (3, 55), circular=True)
     targets = sample_features(descriptor, gravel()[None])
-    made = GramLoss(targets, "relative") if loss == "gram" else SlicedWassersteinLoss(targets, redraw=False)
+    made = pipeline._make_loss(loss, 0, targets)  # type: ignore[arg-type]
     canvas = noise(1, 3, 64, 48)
     whole = Objective(descriptor, made, torch.float32)(canvas)
     tiled = Objective(descriptor, made, torch.float32, whole=0, tile=32)(canvas)
@@ -274,6 +274,19 @@ def test_coloured_grey_keeps_its_luminance_and_finds_the_samples_colours() -> No
     assert torch.equal(coloured(grey, sample[:1]), grey)
     torch.testing.assert_close(luminance(coloured(grey, torch.full((3, 4, 4), 0.2))), grey)
     assert sum(LUMINANCE) == pytest.approx(1)
+
+
+def test_a_mixtures_palette_has_something_of_each_and_no_preference_for_places() -> None:
+    stripes = torch.zeros(1, 64, 64)
+    stripes[..., ::4] = 1
+    mixed = palette([stripes, torch.full((1, 64, 64), 0.5)], [0.25, 0.75])
+    assert mixed.shape == (1, 1, 64 * 64)
+    dark_or_light = mixed[mixed != 0.5]
+    assert len(dark_or_light) == 1024
+    assert dark_or_light.mean().item() == pytest.approx(0.25, abs=0.05)
+    tiny = palette([torch.zeros(1, 1, 1), torch.ones(1, 1, 1), torch.ones(1, 1, 1)], [0.5, 0.5, 0])
+    assert tiny.flatten().tolist() == [0, 1]
+    assert torch.equal(palette([stripes], [1.0])[0, 0], stripes.flatten())
 
 
 # Measures
@@ -380,7 +393,7 @@ def test_a_texture_is_closer_to_its_sample_than_noise_and_no_copy() -> None:
     assert measured["copy_rate"] == 0
 
 
-@pytest.mark.parametrize("loss", ["gram", "swd"])
+@pytest.mark.parametrize("loss", ["shifted", "gram", "swd"])
 def test_same_seed_same_texture(loss: pipeline.LossName) -> None:
     first, again, other = (synthesiser()(gravel(), (32, 32), loss=loss, steps=5, seed=seed) for seed in (4, 4, 5))
     assert torch.equal(first, again)

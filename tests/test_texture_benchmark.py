@@ -250,7 +250,7 @@ def test_methods_are_combined_with_what_they_can_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(texture, "METHODS", {"optimize": texture.Method(("steps",)), "one": one})
     settings = texture.Settings(methods=("optimize", "one"))
     rows = [row.name for row in texture._ours(settings, ("vgg19", "random"), tmp_path)]
-    both = [f"optimize, {name}, {loss}" for name in ("vgg19", "random") for loss in ("gram", "swd")]
+    both = [f"optimize, {name}, {loss}" for name in ("vgg19", "random") for loss in texture.LOSSES]
     assert rows == [*both, "one, random, swd"]
     with pytest.raises(Img2ImgError, match="two descriptors are called net"):
         list(texture._ours(settings, ("a/net.safetensors", "b/net.safetensors"), tmp_path))

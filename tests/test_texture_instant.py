@@ -73,8 +73,7 @@ def test_gaussians_get_mean_and_covariance_by_the_least_motion() -> None:
     values, wanted = torch.randn(3, 4000, generator=Generator().manual_seed(0)), mixing @ noise(3, 3000, seed=1) + 2
     moved = moved_as_gaussians(values, wanted)
     torch.testing.assert_close(moved.mean(1), wanted.mean(1), atol=1e-4, rtol=0)
-    for one, other in ((moved, wanted),):
-        torch.testing.assert_close(torch.cov(one, correction=0), torch.cov(other, correction=0), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(torch.cov(moved, correction=0), torch.cov(wanted, correction=0), atol=1e-4, rtol=1e-3)
     # The map between Gaussians that moves least is symmetric; whitening and colouring's is not.
     linear = torch.linalg.lstsq(
         (values - values.mean(1, keepdim=True)).T, (moved - moved.mean(1, keepdim=True)).T
@@ -83,11 +82,12 @@ def test_gaussians_get_mean_and_covariance_by_the_least_motion() -> None:
 
 
 def test_what_is_alike_stays_and_what_never_varied_does_not_explode() -> None:
-    wanted = noise(4, 500)
+    spectrum = 10 ** -torch.linspace(0, 2, 8)[:, None]  # variances over four decades, as features have
+    wanted = torch.linalg.qr(noise(8, 8)).Q @ (spectrum * torch.randn(8, 2000, generator=Generator().manual_seed(2)))
     torch.testing.assert_close(moved_as_gaussians(wanted, wanted), wanted, atol=1e-4, rtol=0)
-    flat = torch.full((4, 500), 0.5)
+    flat = torch.full((8, 500), 0.5)
     assert moved_as_gaussians(flat, wanted).isfinite().all()
-    torch.testing.assert_close(moved_as_gaussians(wanted, flat), flat, atol=0.01, rtol=0)
+    torch.testing.assert_close(moved_as_gaussians(wanted, flat), flat.mean(1, keepdim=True).expand(-1, 2000))
 
 
 def test_distributions_that_gaussians_do_not_tell_apart_are_transported() -> None:
@@ -175,6 +175,10 @@ def test_decoders_are_trained_for_a_descriptor_that_fits(decoder_file: Path, tmp
         train("texture", folder / "pictures", folder / "tiny.toml", tmp_path / "run", device="cpu")
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace("channels = [8, 8, 12]", "channels = [8, 8, 13]"))
+    odd = tmp_path / "odd.toml"
+    odd.write_text(RECIPE.replace("patch = 32", "patch = 30"))
+    with pytest.raises(TrainingError, match="multiples of 4"):
+        train("texture", folder / "pictures", odd, tmp_path / "run", device="cpu", teacher=folder / "vgg.safetensors")
     with pytest.raises(TrainingError, match="not made for the layers"):
         train("texture", folder / "pictures", other, tmp_path / "run", device="cpu", teacher=folder / "vgg.safetensors")
 
@@ -188,8 +192,13 @@ def test_the_shipped_recipe_is_for_the_shipped_descriptors_layers() -> None:
 # The whole
 
 
-def synthesiser(decoder_file: Path) -> Texture:
-    texture = Texture(small_vgg(), CPU)
+def gravel(side: int) -> Tensor:
+    grey = torch.from_numpy(photographs.gravel()[:side, :side].copy()).float() / 255
+    return torch.stack([grey, 0.8 * grey + 0.1, grey.square()])
+
+
+def synthesiser(decoder_file: Path, dtype: torch.dtype = torch.float32) -> Texture:
+    texture = Texture(small_vgg(), CPU, dtype)
     decoder = build(load_checkpoint(decoder_file), "decoder", Decoder, decoder_file)
     texture.__dict__["decoder"] = decoder.requires_grad_(False)  # in the place of the shipped one
     return texture
@@ -206,22 +215,40 @@ def test_any_size_and_the_same_seed_the_same_bytes(decoder_file: Path, size: tup
 
 
 def test_colours_are_the_samples_and_tiles_have_no_seam(decoder_file: Path) -> None:
-    gravel = torch.from_numpy(photographs.gravel()[:96, :96].copy()).float() / 255
-    sample = torch.stack([gravel, 0.8 * gravel + 0.1, gravel.square()])
+    sample = gravel(96)
     made = synthesiser(decoder_file).instant(sample, (64, 64), tileable=True)
     torch.testing.assert_close(made.mean((1, 2)), sample.mean((1, 2)), atol=0.02, rtol=0)
     torch.testing.assert_close(torch.cov(made.flatten(1)), torch.cov(sample.flatten(1)), atol=5e-3, rtol=0.2)
     assert max(seam_scores(made).values()) < 4
 
 
-def test_refining_lowers_the_loss_and_a_mixture_has_both_samples_colours(decoder_file: Path) -> None:
-    texture, losses = synthesiser(decoder_file), []
-    black, white = torch.zeros(3, 32, 32), torch.ones(3, 32, 32)
-    mixed = texture.instant([black, white], (32, 32), mix=[0.75, 0.25])
-    assert mixed.mean().item() == pytest.approx(0.25, abs=0.05)
-    texture.instant(noise(3, 40, 40), (32, 32), refine=6, watch=lambda progress: losses.append(progress.loss))
-    assert len(losses) == 6
-    assert losses[-1] < losses[0]
+def test_refining_goes_on_from_the_texture(decoder_file: Path) -> None:
+    texture, sample, refined, from_noise = synthesiser(decoder_file), gravel(48), [], []
+    texture.instant(sample, (48, 48), refine=6, watch=lambda progress: refined.append(progress.loss))
+    texture(sample, (48, 48), steps=6, watch=lambda progress: from_noise.append((progress.level, progress.loss)))
+    assert len(refined) == 6
+    assert refined[-1] < refined[0]
+    assert refined[0] < 0.5 * from_noise[0][1]  # where noise begins
+    with pytest.raises(ValueError, match="0 steps of refinement or more"):
+        texture.instant(sample, (48, 48), refine=-1)
+
+
+def test_mixtures_have_colours_of_all_samples_however_small(decoder_file: Path) -> None:
+    texture = synthesiser(decoder_file)
+    mixed = texture.instant([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)], (32, 32), mix=[0.75, 0.25])
+    assert mixed.mean().item() == pytest.approx(0.25, abs=0.05)  # of a part of the canvas
+    for side in (1, 8):
+        tiny = [noise(3, side, side, seed=seed) for seed in range(3)]
+        assert texture.instant(tiny, (20, 24)).isfinite().all()
+
+
+def test_bf16_makes_much_the_same(decoder_file: Path) -> None:
+    exact, rough = (synthesiser(decoder_file, dtype) for dtype in (torch.float32, torch.bfloat16))
+    one, other = (texture.instant(gravel(48), (32, 32)) for texture in (exact, rough))
+    assert other.dtype == torch.float32
+    torch.testing.assert_close(one.mean((1, 2)), other.mean((1, 2)), atol=0.03, rtol=0)
+    assert torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1] > 0.5
+    other.mul_(2)  # no tensor that may not be changed
 
 
 def test_one_colour_stays_that_colour(decoder_file: Path) -> None:
@@ -237,7 +264,44 @@ def test_the_pyramid_ends_at_its_finest_canvas(decoder_file: Path) -> None:
     assert 0 <= made.min() <= made.max() <= 1
 
 
-def test_a_descriptor_without_a_decoder_is_said() -> None:
-    for descriptor in (small_vgg(), RandomFilters(2, (3,), circular=True)):
-        with pytest.raises(WeightsError, match="vgg-slim"):
+def test_a_descriptor_without_a_decoder_is_said(decoder_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("img2img.tasks.texture.pipeline.DECODER", decoder_file)
+    assert Texture(small_vgg(), CPU).decoder.channels == (8, 8, 12)
+    torch.manual_seed(5)
+    for descriptor in (VGG(WIDTHS, circular=True), RandomFilters(2, (3,), circular=True)):
+        with pytest.raises(WeightsError, match="no other has a decoder"):
             Texture(descriptor, CPU).instant(noise(3, 20, 20), (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--method", "instant", "--descriptor", "random"), "needs a descriptor that can be inverted"),
+        (("--method", "instant", "--loss", "gram"), "--loss has no part in --method instant without --refine"),
+        (("--method", "instant", "--steps", "5"), "--steps is for --method optimize"),
+        (("--refine", "5"), "--refine is for --method instant"),
+        (("--method", "network", "--loss", "shifted"), "--loss shifted is not for --method network"),
+        (("--method", "instant", "--refine", "-1"), "-1 is not in the range"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(args: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    imsave(tmp_path / "a.png", photographs.gravel()[:32, :32], check_contrast=False)
+    result = CliRunner().invoke(command.load(), ["texture", str(tmp_path / "a.png"), *args])
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+    assert words in result.stderr
+
+
+def test_the_command_names_a_descriptor_without_a_decoder_once(decoder_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        imsave(tmp_path / "in" / name, photographs.gravel()[:32, :32], check_contrast=False)
+    words = [
+        "texture",
+        tmp_path / "in",
+        "--method",
+        "instant",
+        "--descriptor",
+        decoder_file.parents[1] / "vgg.safetensors",
+    ]
+    result = CliRunner().invoke(command.load(), [*map(str, words), "--device", "cpu"])
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, at_quantiles, gram_matrix, unit_vectors
+from img2img.tasks.texture.loss import (
+    GramLoss,
+    SlicedWassersteinLoss,
+    at_quantiles,
+    gram_matrix,
+    shifted_gram,
+    unit_vectors,
+)
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:
@@ -33,6 +40,29 @@ def test_a_gram_matrix_keeps_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(gram_matrix(f).double(), exact, rtol=1e-5, atol=0)
         assert gram_matrix(f.bfloat16()).dtype == torch.float32
+
+
+def test_a_shifted_matrix_is_what_loops_make_of_it() -> None:
+    f = features(2, 3, 4, 5)
+    inside, torus = shifted_gram(f, 1, 2), shifted_gram(f, 1, 2, torus=True)
+    for b in range(2):
+        for i in range(3):
+            for j in range(3):
+                around = [f[b, i, y, x] * f[b, j, (y + 1) % 4, (x + 2) % 5] for y in range(4) for x in range(5)]
+                within = [f[b, i, y, x] * f[b, j, y + 1, x + 2] for y in range(3) for x in range(3)]
+                assert torus[b, i, j].item() == pytest.approx(sum(around).item() / 20, rel=1e-5)  # type: ignore[union-attr]
+                assert inside[b, i, j].item() == pytest.approx(sum(within).item() / 9, rel=1e-5)  # type: ignore[union-attr]
+
+
+def test_shifts_see_stripes_that_gram_matrices_do_not() -> None:
+    stripes = torch.zeros(1, 2, 8, 8)
+    stripes[:, 0, :, ::2] = stripes[:, 1, :, 1::2] = 1
+    mixed = shuffled(stripes)
+    plain, shifted = GramLoss([stripes], "relative"), GramLoss([stripes], "relative", shifts={0: (1, 9), 4: (1,)})
+    assert plain([mixed]).item() == pytest.approx(0, abs=1e-6)
+    assert shifted([mixed]) > 0.05
+    assert shifted([stripes]) < 0.01  # not 0: of eight stripes seven have a neighbour
+    assert len(shifted.shifted) == 2  # one position to the right, and one below: the others lie beyond
 
 
 def test_gatys_loss_is_the_papers_with_sums_over_positions() -> None:

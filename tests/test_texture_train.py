@@ -100,6 +100,21 @@ def test_the_student_learns_and_what_is_shipped_loads(
     assert not any(p.requires_grad for p in descriptor.parameters())
 
 
+def test_kept_answers_are_the_teachers_and_the_same_each_time(recipe: Path, pictures: Path, teacher: Path) -> None:
+    plan = replace(find_recipe("descriptor", recipe), teacher=str(teacher), data={"noisy": 0.5, "kept": 3})
+    task = build(plan, pictures, torch.device("cpu"))
+    seen: dict[bytes, list[torch.Tensor]] = {}
+    for step in range(12):
+        images, lesson = task.batch(32, 2, Generator().manual_seed(step))
+        for layer, wanted in zip(lesson.features, task._seen(images), strict=True):
+            torch.testing.assert_close(layer, wanted, rtol=1e-3, atol=1e-3)  # fp16
+        before = seen.setdefault(images.numpy().tobytes(), lesson.features)
+        assert all(torch.equal(a, b) for a, b in zip(before, lesson.features, strict=True))
+    assert len(seen) == 3
+    again = build(plan, pictures, torch.device("cpu")).batch(32, 2, Generator().manual_seed(11))
+    assert torch.equal(again[0], images)
+
+
 def test_without_a_teacher_it_says_what_is_missing(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--teacher"):
         train("descriptor", pictures, recipe, tmp_path / "run", device="cpu")

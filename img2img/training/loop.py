@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from torch import Generator, Tensor, nn
 
 from ..errors import TrainingError
+from ..runtime import pick_precision
 from . import state
 from .interrupt import at_a_step
 from .log import Log
@@ -248,6 +249,7 @@ class Training:
             "megapixels": round(self.pixels / 1e6, 1),
             "minutes": round(self.seconds / 60, 1),
             "device": device_name(self.fabric.device),
+            "precision": str(pick_precision(self.recipe.precision, self.fabric.device)).removeprefix("torch."),
             "validation": {k: round(v, 3) for k, v in scores.items()},
         }
 

@@ -43,7 +43,7 @@ class Recipe:
         loss: which of the task's losses; its first one without.
         source: the training data and its licence, as the weight file is to name them.
         init: weights to start from (a name or file); networks may grow from smaller ones.
-        teacher: file of the network to learn from, for tasks that learn from one.
+        teacher: file or name of the network to learn from, for tasks that learn from one.
         validation: files (relative to --data) never trained on, which choose the best weights.
         model: arguments of the model's constructor.
         data: arguments of the task's training data.

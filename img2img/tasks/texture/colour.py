@@ -62,16 +62,23 @@ def match_colours(image: Tensor, sample: Tensor, seed: int = 0) -> Tensor:
     Returns:
         (C, H, W), values in the sample's range.
     """
-    rounds = 0 if len(image) == 1 else ROUNDS
-    moved = transported(image.flatten(1), sample.flatten(1), rounds, Generator().manual_seed(seed))
+    moved = transported(image.flatten(1), sample.flatten(1), ROUNDS, Generator().manual_seed(seed))
     return moved.reshape(image.shape)
 
 
 def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """Pixels of all samples, as many of each as its share, as an image of one row (C, 1, N)."""
+    """Pixels of all samples, as many of each as its share, at least one, as an image of one row (C, 1, N).
+
+    Where there are more than wanted they are chosen by chance: every third one of stripes could be of one colour.
+    """
     total = max(image[0].numel() for image in samples)
+    chance = Generator().manual_seed(0)
     parts = []
     for image, share in zip(samples, shares, strict=True):
-        pixels, count = image.flatten(1), round(share * total)
-        parts.append(pixels[:, torch.arange(count) * pixels.shape[1] // max(1, count)])
+        pixels = image.flatten(1)
+        there, count = pixels.shape[1], max(1, round(share * total)) if share else 0
+        places = (
+            torch.randperm(there, generator=chance)[:count] if count < there else torch.arange(count) * there // count
+        )
+        parts.append(pixels[:, places.to(pixels.device)])
     return torch.cat(parts, 1)[:, None]

@@ -13,7 +13,7 @@ class Decoder(nn.Module):
 
     Each stage takes one layer of LAYERS to the one before it, the first stage relu1_1 to the image; from a deeper
     layer the stages follow one another. Departs from Li 2017, who trains a whole decoder for each layer: here the
-    deep ones share what the shallow ones know, and two megabytes do for four layers.
+    deep ones share what the shallow ones know, and less than a megabyte does for four layers.
 
     Args:
         channels: of the descriptor's layers that can be decoded, shallowest first.

@@ -225,7 +225,7 @@ def load_descriptor(
     """A descriptor by name, ready to use.
 
     Args:
-        name: `random`, `vgg19`, or a file that `img2img train descriptor` wrote.
+        name: `random`, `vgg19`, a name of the index, or a file that `img2img train descriptor` wrote.
         weights: vgg19's file, instead of torchvision's by download: safetensors with torchvision's names, floats or
             the 8-bit form of `vgg19.read_weights`.
         device: where to.

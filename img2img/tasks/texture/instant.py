@@ -14,10 +14,11 @@ from .transport import moved_as_gaussians, transported
 
 PASSES = 2  # through all layers on each level of the pyramid
 ROUNDS = 4  # of turned axes along which features are ranked, in layers and levels that are small enough
-RANKED = 2**22  # numbers in a layer, at most, that are ranked; larger ones get mean and covariance only
+RANKED = 2**19  # numbers in a layer, at most, that are ranked; larger ones get mean and covariance only
+BYTES = 1000  # of memory for a pixel of the canvas; measured
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def instant(
     descriptor: VGG,
     decoder: Decoder,
@@ -59,21 +60,23 @@ def instant(
             for layer in range(depth, 0, -1):
                 with precision(canvas.device, dtype):
                     features = descriptor(_last(canvas.expand(-1, 3, -1, -1)), layer)[-1]
-                    image = decoder(_last(alike(features.float(), wanted[layer - 1], chance)), layer)
-                canvas = image.float().clamp(0, 1)
+                features = moved(features.float(), wanted[layer - 1], chance)
+                with precision(canvas.device, dtype):
+                    image = decoder(_last(features), layer)
+                canvas = image.float().clamp_(0, 1)
                 if len(colours) == 1:
                     canvas = canvas.mean(1, keepdim=True)
-            canvas = alike(canvas, colours, chance)
+            canvas = transported(canvas[0].flatten(1), colours, ROUNDS, chance).view_as(canvas)
     assert canvas is not None  # a pyramid has at least one level
-    return canvas.clamp(0, 1)
+    return canvas
 
 
-def alike(features: Tensor, wanted: Tensor, chance: Generator) -> Tensor:
-    """Features (1, C, H, W) moved until they are distributed as the wanted are, (C, M); nonnegative, as these."""
-    moved = moved_as_gaussians(features[0].flatten(1), wanted)
-    if moved.numel() <= RANKED:
-        moved = transported(moved, wanted, ROUNDS, chance)
-    return moved.clamp_min(0).view_as(features)
+def moved(features: Tensor, wanted: Tensor, chance: Generator) -> Tensor:
+    """Features (1, C, H, W) as they have to be to be distributed as the wanted, (C, M): nonnegative, as these."""
+    flat = moved_as_gaussians(features[0].flatten(1), wanted)
+    if flat.numel() <= RANKED:
+        flat = transported(flat, wanted, ROUNDS, chance)
+    return flat.clamp_min_(0).view_as(features)
 
 
 def _last(x: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ Both are computed in float32 whatever the features' type: a Gram matrix sums a h
 bf16 keeps two digits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor
+
+SHIFT_WEIGHT = 0.25  # of each shifted matrix, where a Gram matrix weighs 1
 
 
 def positions(features: Tensor) -> Tensor:
@@ -23,6 +25,20 @@ def gram_matrix(features: Tensor) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
         flat = positions(features)
         return flat.mT @ flat / flat.shape[1]
+
+
+def shifted_gram(features: Tensor, down: int, right: int, torus: bool = False) -> Tensor:
+    """Mean over positions of each channel times each channel so many positions further: (B, C, H, W) to (B, C, C).
+
+    On a torus all positions count, else those whose partner lies inside.
+    """
+    height, width = features.shape[2:]
+    here, there = features, features.roll((-down, -right), (2, 3))
+    if not torus:
+        here, there = (x[:, :, : height - down, : width - right] for x in (here, there))
+    with torch.autocast(features.device.type, enabled=False):
+        flat = positions(here)
+        return flat.mT @ positions(there) / flat.shape[1]
 
 
 def gatys(gram: Tensor, target: Tensor) -> Tensor:
@@ -56,30 +72,51 @@ DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"gatys": gatys, "uly
 class GramLoss:
     """Distance between the Gram matrices of images and a sample's, summed over layers, averaged over images.
 
+    With `shifts` also between the matrices of products of each two channels at places some way apart, to the right and
+    below: how a texture goes on, of which a Gram matrix knows only what one feature sees. Images are then tori, while
+    of a sample only pairs of places that both lie in it count.
+
     Args:
         targets: the sample's features, (B, C_l, H_l, W_l) for each layer; several samples' Gram matrices are averaged.
         distance: `gatys`, `ulyanov` or `relative`.
         weights: of the layers; all 1 without.
+        shifts: for a layer's number, from 0, the distances in its positions; those as large as the sample are left out.
 
     Raises:
         ValueError: no such distance, or not one weight for each layer.
 
-    References: Gatys et al. 2015, arXiv:1505.07376; Ulyanov et al. 2016, arXiv:1603.03417.
+    References: Gatys et al. 2015, arXiv:1505.07376; Ulyanov et al. 2016, arXiv:1603.03417; Berger & Memisevic 2017,
+        arXiv:1606.01286 (shifts).
     """
 
     def __init__(
-        self, targets: Sequence[Tensor], distance: str = "gatys", weights: Sequence[float] | None = None
+        self,
+        targets: Sequence[Tensor],
+        distance: str = "gatys",
+        weights: Sequence[float] | None = None,
+        shifts: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
         self.distance = DISTANCES[distance]
         self.targets = [gram_matrix(layer.detach()).mean(0, keepdim=True) for layer in targets]
         self.weights = layer_weights(weights, len(targets))
+        self.shifted: list[tuple[int, int, int, Tensor]] = []  # layer, rows and columns of the shift, target
+        for number, distances in (shifts or {}).items():
+            layer = targets[number].detach() if number < len(targets) else None
+            for way in distances:
+                for axis, (down, right) in ((2, (way, 0)), (3, (0, way))):
+                    if layer is not None and layer.shape[axis] > way:
+                        matrix = shifted_gram(layer, down, right).mean(0, keepdim=True)
+                        self.shifted.append((number, down, right, matrix))
 
     def __call__(self, features: Sequence[Tensor]) -> Tensor:
         """A scalar for the features (B, C_l, H, W) of images of any size."""
-        terms = self.by_layer(features)
-        return torch.stack([weight * term for weight, term in zip(self.weights, terms, strict=True)]).sum()
+        terms = [weight * term for weight, term in zip(self.weights, self.by_layer(features), strict=True)]
+        for layer, down, right, target in self.shifted:
+            gram = shifted_gram(features[layer], down, right, torus=True)
+            terms.append(SHIFT_WEIGHT * self.weights[layer] * self.distance(gram, target).mean())
+        return torch.stack(terms).sum()
 
     def by_layer(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Each layer's distance, not weighted: scalars."""
@@ -158,8 +195,9 @@ def at_quantiles(ranked: Tensor, n: int) -> Tensor:
     have = ranked.shape[-1]
     if have == n:
         return ranked
-    # In float64, for float32 counts to 16 million only; on the CPU, for not every device has it.
-    at = ((torch.arange(n, dtype=torch.float64) + 0.5) * (have / n) - 0.5).clamp(0, have - 1)
+    # In float64, for float32 counts to 16 million only; MPS has none.
+    where = "cpu" if ranked.device.type == "mps" else ranked.device
+    at = ((torch.arange(n, dtype=torch.float64, device=where) + 0.5) * (have / n) - 0.5).clamp(0, have - 1)
     below = at.long()
     above = (below + 1).clamp_max(have - 1)
     share = (at - below).to(ranked)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from .descriptor import Descriptor
 from .pyramid import STRIDE, Level, Size, mirrored, resample
+from .transport import matrix_root
 
 Loss = Callable[[Sequence[Tensor]], Tensor]
 
@@ -250,8 +251,7 @@ def noise_like(samples: Sequence[Tensor], weights: Sequence[float], size: Size, 
     channels = samples[0].shape[1]
     mean = sum(w * m for w, (m, _) in zip(weights, moments, strict=True))
     covariance = sum(w * c.reshape(channels, channels) for w, (_, c) in zip(weights, moments, strict=True))
-    values, axes = torch.linalg.eigh(torch.as_tensor(covariance))
-    root = (axes * values.clamp_min(0).sqrt()) @ axes.T
+    root = matrix_root(torch.as_tensor(covariance))
     white = torch.randn(channels, *size, generator=Generator().manual_seed(seed))
     noise = torch.einsum("cd,dhw->chw", root.float(), white) + torch.as_tensor(mean).float()[:, None, None]
     return noise.clamp_(0, 1)[None].to(samples[0])

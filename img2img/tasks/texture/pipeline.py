@@ -16,19 +16,20 @@ from ...runtime import available_memory, keep_big_buffers, pick_device, pick_pre
 from .colour import Colour, coloured, luminance, match_colours, palette
 from .decoder import Decoder
 from .descriptor import VGG, Descriptor, fingerprint, load_descriptor
-from .instant import instant
+from .instant import BYTES, instant
 from .loss import GramLoss, SlicedWassersteinLoss
 from .network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
 from .optimize import Loss, Watch, bytes_needed, exactly, optimise
 from .pyramid import Level, Size, levels, resample
 from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
 
-LossName = Literal["gram", "swd"]
+LossName = Literal["shifted", "gram", "swd"]
 
 SIZE = (512, 512)
 STEPS = 100
 DECODER = "texture-decoder"
-COPIES = {"gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
+COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
+SHIFTS = {2: (2, 4, 8), 3: (1, 2, 4)}  # of relu3_1 and relu4_1: 8, 16 and 32 pixels. Random filters have no such layers
 SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
 
 
@@ -58,7 +59,7 @@ class Texture:
         """A synthesiser with a descriptor by name, or from a file that training wrote.
 
         Args:
-            descriptor: random, vgg19, or a file.
+            descriptor: vgg-slim, random, vgg19, or a file that training wrote.
             weights: a file of VGG-19's weights, instead of a download.
             device: auto, cpu, cuda or mps.
             precision: auto (bf16 where the processor is fast at it), fp32 or bf16.
@@ -80,7 +81,7 @@ class Texture:
         seed: int = 0,
         mix: Sequence[float] | None = None,
         colour: Colour = "keep",
-        loss: LossName = "gram",
+        loss: LossName = "shifted",
         steps: int = STEPS,
         watch: Watch | None = None,
     ) -> Tensor:
@@ -95,7 +96,8 @@ class Texture:
             mix: the samples' shares in the statistics; equal without. They need not sum to 1.
             colour: `keep` what is grown; `match` the distribution of the samples' colours; `luminance` grows that only
                 and colours it as the samples' pixels of the same luminance are on average.
-            loss: gram (Gatys 2015), or swd (sliced Wasserstein, Heitz 2021).
+            loss: gram (Gatys 2015); shifted, which also compares how the texture goes on (Berger & Memisevic 2017); or
+                swd (sliced Wasserstein, Heitz 2021).
             steps: evaluations of the loss on each level of the pyramid.
             watch: is told of every one.
 
@@ -111,7 +113,7 @@ class Texture:
         def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
             return self._optimised(images, shares, pyramid, loss, seed, steps, watch)
 
-        return self._made(samples, size, tileable, mix, colour, COPIES[loss], grown)
+        return self._made(samples, size, tileable, mix, colour, self._of_optimiser(loss), grown)
 
     def instant(
         self,
@@ -122,7 +124,7 @@ class Texture:
         seed: int = 0,
         mix: Sequence[float] | None = None,
         colour: Colour = "keep",
-        loss: LossName = "gram",
+        loss: LossName = "shifted",
         refine: int = 0,
         watch: Watch | None = None,
     ) -> Tensor:
@@ -147,6 +149,8 @@ class Texture:
             WeightsError: there is no decoder for this descriptor.
             ImageError: there is not enough memory for a texture of that size.
         """
+        if refine < 0:
+            raise ValueError(f"there are 0 steps of refinement or more, not {refine}")
         _check(size, max(1, refine), colour, loss)
         decoder = self.decoder
         assert isinstance(self.descriptor, VGG)  # or it would have no decoder
@@ -156,9 +160,13 @@ class Texture:
             canvas = instant(descriptor, decoder, images, shares, pyramid, seed, self.dtype)
             if not refine:
                 return canvas
-            return self._optimised(images, shares, pyramid[-1:], loss, seed, refine, watch, canvas.clone())
+            return self._optimised(images, shares, pyramid[-1:], loss, seed, refine, watch, canvas)
 
-        return self._made(samples, size, tileable, mix, colour, COPIES[loss], grown)
+        def needed(canvas: Size, channels: int) -> float:
+            own = BYTES * canvas[0] * canvas[1]
+            return max(own, self._of_optimiser(loss)(canvas, channels)) if refine else own
+
+        return self._made(samples, size, tileable, mix, colour, needed, grown)
 
     def _optimised(
         self,
@@ -181,7 +189,7 @@ class Texture:
         tileable: bool,
         mix: Sequence[float] | None,
         colour: Colour,
-        copies: float,
+        needed: Callable[[Size, int], float],
         grown: Callable[[list[Tensor], list[float], list[Level]], Tensor],
     ) -> Tensor:
         """What all methods have around them: samples made alike, a pyramid, a torus cut or fitted, colours."""
@@ -189,7 +197,7 @@ class Texture:
         images = [_fitting(image, size, tileable, self.descriptor.smallest) for image in alike(samples)]
         seen = [luminance(image) for image in images] if colour == "luminance" else images
         pyramid = levels(size, [_size(image) for image in seen], tileable, self.descriptor.smallest)
-        self._check_memory(pyramid[-1].canvas, len(seen[0]), size, copies)
+        self._check_memory(needed(pyramid[-1].canvas, len(seen[0])), size)
         with exactly(self.device):
             canvas = grown([image[None].to(self.device) for image in seen], shares, pyramid)
         texture = (resample(canvas, size, circular=True) if tileable else _cut(canvas, size))[0].cpu()
@@ -219,7 +227,7 @@ class Texture:
             mix: as for a call.
             colour: with `luminance` the network makes that only, and colours it afterwards; the other two are chosen
                 when it is used.
-            loss: as for a call.
+            loss: gram or swd, as for a call. Pictures that are compared as one have no neighbours for shifts to see.
             steps: of the training.
             seed: of the training; the same gives the same network.
             about: what the network's file is to say beside.
@@ -232,6 +240,8 @@ class Texture:
         """
         shares = normalised(samples, mix)
         _check((1, 1), steps, colour, loss)
+        if loss == "shifted":
+            raise ValueError("a network is trained by gram or swd, not by shifted")
         images = alike(samples)
         grown = [luminance(image) for image in images] if colour == "luminance" else images
         sample = Sample([image[None].to(self.device) for image in grown], shares, _some(palette(images, shares)))
@@ -282,8 +292,11 @@ class Texture:
         decoder = build(checkpoint, "decoder", Decoder, DECODER)
         return decoder.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
-    def _check_memory(self, canvas: Size, channels: int, size: Size, copies: float) -> None:
-        needed = bytes_needed(self.descriptor, canvas, channels, self.dtype, copies)
+    def _of_optimiser(self, loss: LossName) -> Callable[[Size, int], float]:
+        """How many bytes a canvas of a size and a number of channels takes to optimise."""
+        return lambda canvas, channels: bytes_needed(self.descriptor, canvas, channels, self.dtype, COPIES[loss])
+
+    def _check_memory(self, needed: float, size: Size) -> None:
         there = available_memory(self.device)
         if there is not None and needed > there:
             raise ImageError(
@@ -348,8 +361,8 @@ def _check(size: Size, steps: int, colour: str, loss: str) -> None:
 
 
 def _make_loss(name: LossName, seed: int, features: list[Tensor], redraw: bool = False) -> Loss:
-    if name == "gram":
-        return GramLoss(features, "relative")
+    if name != "swd":
+        return GramLoss(features, "relative", shifts=SHIFTS if name == "shifted" else None)
     # The same directions at every evaluation where one is compared with the next: by L-BFGS, and to keep the best.
     return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=redraw)
 

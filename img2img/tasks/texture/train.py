@@ -34,7 +34,7 @@ class DistillationData:
         noisy: share of the crops that get white Gaussian noise.
         sigma: its largest standard deviation; any down to 0 is equally likely.
         kept: so many batches are made, each with the teacher's answers, and used again and again; 0 makes each anew.
-            The teacher costs four times as much as a step of the student. In memory a pixel takes 120 bytes.
+            The teacher costs four times as much as a step of the student. In memory a pixel takes 128 bytes.
     """
 
     noisy: float = 0.25
@@ -63,11 +63,21 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DescriptorTask":
     student = VGG(**recipe.model)
     if student.layers != teacher.layers:
         raise TrainingError(f"recipe {recipe.name}: the widths must be of {len(LAYERS)} blocks")
-    source, crops = load_photographs(recipe, data, device)
-    crops = [middle(crop, HELD_OUT) for crop in crops if min(crop.shape[-2:]) >= student.smallest]
-    if not crops:
-        raise TrainingError(f"no picture held out for validation has {student.smallest} pixels each way")
+    source, crops = load_crops(recipe, data, device, student.smallest)
     return DescriptorTask(student, teacher, recipe, source, crops)
+
+
+def load_crops(recipe: Recipe, data: Path, device: torch.device, smallest: int) -> tuple[PatchSource, list[Tensor]]:
+    """Pictures to train on, and the middles of those held out that are not too small.
+
+    Raises:
+        TrainingError: there are none.
+    """
+    source, crops = load_photographs(recipe, data, device)
+    crops = [middle(crop, HELD_OUT) for crop in crops if min(crop.shape[-2:]) >= smallest]
+    if not crops:
+        raise TrainingError(f"no picture held out for validation has {smallest} pixels each way")
+    return source, crops
 
 
 class Lesson(NamedTuple):

@@ -10,12 +10,11 @@ from ...checkpoints import save_checkpoint
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...metrics import psnr8
-from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .decoder import Decoder
 from .descriptor import LAYERS, VGG, fingerprint, load_descriptor
-from .train import HELD_OUT, middle
+from .train import load_crops
 
 
 def build(recipe: Recipe, data: Path, device: torch.device) -> "DecoderTask":
@@ -31,15 +30,17 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DecoderTask":
     decoder = Decoder(**recipe.model)
     if not isinstance(descriptor, VGG) or tuple(descriptor.channels[: len(decoder.channels)]) != decoder.channels:
         raise TrainingError(f"recipe {recipe.name}: the decoder is not made for the layers of {recipe.teacher}")
-    source, crops = load_photographs(recipe, data, device)
-    crops = [middle(crop, HELD_OUT) for crop in crops if min(crop.shape[-2:]) >= descriptor.smallest]
-    if not crops:
-        raise TrainingError(f"no picture held out for validation has {descriptor.smallest} pixels each way")
+    stride = 2 ** (len(decoder.channels) - 1)
+    if any(phase.patch % stride or phase.patch < descriptor.smallest for phase in recipe.phases):
+        raise TrainingError(
+            f"recipe {recipe.name}: crops must be multiples of {stride} of at least {descriptor.smallest}"
+        )
+    source, crops = load_crops(recipe, data, device, descriptor.smallest)
     return DecoderTask(decoder, descriptor, recipe, source, crops)
 
 
-class Lesson(NamedTuple):
-    """Images and what is to be undone.
+class Layers(NamedTuple):
+    """Images and their layers, of which the one before is to be made.
 
     Attributes:
         wanted: the images (B, 3, H, W), then for each layer its features, (B, C_l, H_l, W_l).
@@ -57,14 +58,14 @@ class Inversion(nn.Module):
         decoder: what is trained.
 
     Shape:
-        batch: a lesson; returns scalars by name.
+        batch: images and their layers; returns scalars by name.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
 
-    def forward(self, batch: Lesson) -> dict[str, Tensor]:
+    def forward(self, batch: Layers) -> dict[str, Tensor]:
         x, errors = batch.wanted[-1], {}
         for layer in range(len(batch.wanted) - 1, 0, -1):
             wanted = batch.wanted[layer - 1]
@@ -92,10 +93,10 @@ class DecoderTask:
     def _seen(self, images: Tensor) -> list[Tensor]:
         return self.descriptor(images.contiguous(memory_format=torch.channels_last), self.depth)
 
-    def batch(self, patch: int, n: int, generator: Generator) -> Lesson:
+    def batch(self, patch: int, n: int, generator: Generator) -> Layers:
         images = self.source.sample(n, patch, generator)
         chained = torch.rand((), generator=generator, device=generator.device).item() < 0.5
-        return Lesson([images, *self._seen(images)], chained)
+        return Layers([images, *self._seen(images)], chained)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """PSNR of held-out pictures decoded from each layer; score: their mean."""

@@ -5,14 +5,14 @@ from torch import Generator, Tensor
 
 from .loss import at_quantiles
 
-LEAST_SHARE = 1e-5  # of the mean variance: directions that vary less are not blown up
+LEAST_SHARE = 1e-5  # of the mean variance: directions in which values vary less are not blown up
 
 
 def transported(values: Tensor, wanted: Tensor, rounds: int, generator: Generator) -> Tensor:
     """Values whose distribution is the wanted ones': along each of many axes what has the same rank.
 
     As many axes at right angles as there are channels, turned by chance in each of the rounds, and in one more the
-    channels themselves. One channel is matched exactly by that last one.
+    channels themselves. One channel, which cannot be turned, is matched exactly by that last one alone.
 
     Args:
         values: (C, N).
@@ -26,7 +26,7 @@ def transported(values: Tensor, wanted: Tensor, rounds: int, generator: Generato
     References: Pitié et al. 2007, doi:10.1016/j.cviu.2006.11.011 (iterative distribution transfer).
     """
     channels = len(values)
-    for left in range(rounds, -1, -1):
+    for left in range(rounds if channels > 1 else 0, -1, -1):
         if left:
             axes = torch.linalg.qr(torch.randn(channels, channels, generator=generator)).Q.to(values)
             values = axes.T @ ranked_as(axes @ values, axes @ wanted)
@@ -39,6 +39,12 @@ def ranked_as(values: Tensor, wanted: Tensor) -> Tensor:
     """In each row, (C, N), the values replaced by those of the same rank among the wanted, (C, M)."""
     order = values.argsort(dim=1, stable=True)
     return torch.empty_like(values).scatter_(1, order, at_quantiles(wanted.sort(1).values, values.shape[1]))
+
+
+def matrix_root(square: Tensor) -> Tensor:
+    """The square root of a symmetric matrix, (C, C), without negative eigenvalues but by rounding."""
+    values, axes = torch.linalg.eigh(square)
+    return (axes * values.clamp_min(0).sqrt()) @ axes.T
 
 
 def moved_as_gaussians(values: Tensor, wanted: Tensor) -> Tensor:
@@ -57,14 +63,10 @@ def moved_as_gaussians(values: Tensor, wanted: Tensor) -> Tensor:
     """
     mean, mean_wanted = values.mean(1, keepdim=True), wanted.mean(1, keepdim=True)
     centred = values - mean
-    own, target = (x @ x.T / x.shape[1] for x in (centred, wanted - mean_wanted))
-    half, inverse = _roots(own)
-    between, _ = _roots(half @ target.double() @ half)
-    return (inverse @ between @ inverse).to(values) @ centred + mean_wanted
-
-
-def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Square root of a symmetric matrix (C, C) and the root's inverse, float64."""
-    powers, axes = torch.linalg.eigh(covariance.double())
-    root = powers.clamp_min(LEAST_SHARE * powers.mean().clamp_min(1e-12)).sqrt()
-    return (axes * root) @ axes.T, (axes / root) @ axes.T
+    # Small matrices, on the CPU in float64: not every device has that, or finds eigenvectors.
+    own, target = ((x @ x.T / x.shape[1]).cpu().double() for x in (centred, wanted - mean_wanted))
+    powers, axes = torch.linalg.eigh(own)
+    spreads = powers.clamp_min(LEAST_SHARE * powers.mean().clamp_min(1e-12)).sqrt()
+    half, inverse = (axes * spreads) @ axes.T, (axes / spreads) @ axes.T
+    moving = (inverse @ matrix_root(half @ target @ half) @ inverse).to(values)
+    return torch.addmm(mean_wanted, moving, centred)
