@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
-SHIFT_WEIGHT = 0.25  # of each shifted matrix, where a Gram matrix weighs 1
+SHIFT_WEIGHT = 0.5  # of each shifted matrix, where a Gram matrix weighs 1
 
 
 def positions(features: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ SIZE = (512, 512)
 STEPS = 100
 DECODER = "texture-decoder"
 COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
-SHIFTS = {2: (2, 4, 8), 3: (1, 2, 4)}  # of relu3_1 and relu4_1: 8, 16 and 32 pixels. Random filters have no such layers
+SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
 SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
 
 
