@@ -61,7 +61,7 @@ def test_shifts_see_stripes_that_gram_matrices_do_not() -> None:
     plain, shifted = GramLoss([stripes], "relative"), GramLoss([stripes], "relative", shifts={0: (1, 9), 4: (1,)})
     assert plain([mixed]).item() == pytest.approx(0, abs=1e-6)
     assert shifted([mixed]) > 0.05
-    assert shifted([stripes]) < 0.01  # not 0: of eight stripes seven have a neighbour
+    assert shifted([stripes]) < 0.02  # not 0: of eight stripes seven have a neighbour
     assert len(shifted.shifted) == 2  # one position to the right, and one below: the others lie beyond
 
 
