@@ -216,7 +216,7 @@ def fingerprint(descriptor: VGG) -> str:
 
 
 def load_descriptor(
-    name: str | Path = "random",
+    name: str | Path = "vgg-slim",
     weights: Path | None = None,
     device: torch.device | str = "cpu",
     circular: bool = False,

@@ -51,7 +51,7 @@ class Texture:
     @classmethod
     def from_pretrained(
         cls,
-        descriptor: str | Path = "random",
+        descriptor: str | Path = "vgg-slim",
         weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
