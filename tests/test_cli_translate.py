@@ -130,8 +130,8 @@ def test_a_drawing_in_rgb_suits_a_model_of_one_channel() -> None:
     ("args", "words"),
     [
         ((), "Missing option '--model'"),
-        ((), "colorize, facades or a file"),
-        (("--model", "nothing"), "no weights are called 'nothing'; there are colorize, facades, or name a file"),
+        ((), "colorize, facades, edges or a file"),
+        (("--model", "nothing"), "no weights are called 'nothing'; there are colorize, facades, edges, or name a file"),
         (("--model", "denoise-fast"), "the weights denoise-fast are not for translate"),
         (("--model", "MODEL", "--seed", "-1"), "-1"),
         (("--model", "MODEL", "--tile", "1"), "a whole number from 32 on"),

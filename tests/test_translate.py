@@ -16,6 +16,7 @@ from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
 from img2img.data.io import Picture, read_picture, write_picture
 from img2img.data.pairs import make_pair
 from img2img.errors import ImageError, TrainingError, WeightsError
+from img2img.metrics import psnr
 from img2img.tasks.translate import Translator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, lightness_of
 from img2img.tasks.translate.train import build, resized
@@ -350,3 +351,12 @@ def test_facades_have_windows_where_the_labels_have() -> None:
     wall = (labels - torch.tensor([0, 48, 255])[:, None, None] / 255).abs().amax(0) < 0.01
     assert window.sum() > 5000
     assert light[window].mean() < light[wall].mean() - 0.08
+
+
+def test_edges_gives_back_more_of_a_photograph_than_its_drawing_has() -> None:
+    for samples in (photographs.astronaut()[:256, :256], photographs.coffee()[:256, 150:406], photographs.chelsea()):
+        photo = photograph(samples)
+        ink, _ = make_pair("edges", photo[None], Generator(), "xdog")
+        made = shipped("edges", ink[0])
+        assert made.shape == photo.shape
+        assert psnr(made, photo) > psnr(ink[0].expand(3, -1, -1), photo) + 4
