@@ -228,15 +228,15 @@ def test_refining_goes_on_from_the_texture(decoder_file: Path) -> None:
     texture(sample, (48, 48), steps=6, watch=lambda progress: from_noise.append((progress.level, progress.loss)))
     assert len(refined) == 6
     assert refined[-1] < refined[0]
-    assert refined[0] < 0.5 * from_noise[0][1]  # where noise begins
+    assert refined[0] < 0.75 * from_noise[0][1]  # where noise begins
     with pytest.raises(ValueError, match="0 steps of refinement or more"):
         texture.instant(sample, (48, 48), refine=-1)
 
 
 def test_mixtures_have_colours_of_all_samples_however_small(decoder_file: Path) -> None:
     texture = synthesiser(decoder_file)
-    mixed = texture.instant([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)], (32, 32), mix=[0.75, 0.25])
-    assert mixed.mean().item() == pytest.approx(0.25, abs=0.05)  # of a part of the canvas
+    mixed = texture.instant([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)], (32, 32), mix=[0.75, 0.25], tileable=True)
+    assert mixed.mean().item() == pytest.approx(0.25, abs=0.02)
     for side in (1, 8):
         tiny = [noise(3, side, side, seed=seed) for seed in range(3)]
         assert texture.instant(tiny, (20, 24)).isfinite().all()
@@ -305,3 +305,25 @@ def test_the_command_names_a_descriptor_without_a_decoder_once(decoder_file: Pat
     ]
     result = CliRunner().invoke(command.load(), [*map(str, words), "--device", "cpu"])
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
+
+
+# --- Shipped weights ---
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Texture:
+    return Texture.from_pretrained(device="cpu", precision="fp32")
+
+
+def unlike(texture: Texture, made: Tensor, sample: Tensor) -> float:
+    distances = texture.measure(made, sample)["gram_distance"]
+    return sum(distances.values()) / len(distances)
+
+
+def test_shipped_textures_are_nearer_to_the_sample_than_another_material_is(shipped: Texture) -> None:
+    grass, gravel = (
+        torch.from_numpy(getattr(photographs, name)()[None, :96, :96].copy()) / 255 for name in ("grass", "gravel")
+    )
+    other = unlike(shipped, gravel, grass)
+    assert unlike(shipped, shipped.instant(grass, (96, 96)), grass) < 0.7 * other
+    assert unlike(shipped, shipped(grass, (96, 96), steps=25), grass) < 0.5 * other

@@ -13,7 +13,7 @@ from .pyramid import Level, resample
 from .transport import moved_as_gaussians, transported
 
 PASSES = 2  # through all layers on each level of the pyramid
-ROUNDS = 4  # of turned axes along which features are ranked, in layers and levels that are small enough
+ROUNDS = 2  # of turned axes along which features are ranked, in layers and levels that are small enough
 RANKED = 2**19  # numbers in a layer, at most, that are ranked; larger ones get mean and covariance only
 BYTES = 1000  # of memory for a pixel of the canvas; measured
 
@@ -66,7 +66,7 @@ def instant(
                 canvas = image.float().clamp_(0, 1)
                 if len(colours) == 1:
                     canvas = canvas.mean(1, keepdim=True)
-            canvas = transported(canvas[0].flatten(1), colours, ROUNDS, chance).view_as(canvas)
+        canvas = transported(canvas[0].flatten(1), colours, ROUNDS, chance).view_as(canvas)
     assert canvas is not None  # a pyramid has at least one level
     return canvas
 
