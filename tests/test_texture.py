@@ -168,6 +168,24 @@ def test_minimise_stops_where_there_is_nothing_to_gain() -> None:
     assert evaluations == [1]
 
 
+def test_minimise_goes_where_values_are_likely() -> None:
+    lowest = 0.5 + 0.2 * torch.tensor([1.0, 1, -1])[None, :, None, None]  # as far off the grey axis as along it
+    start = torch.full((1, 3, 4, 4), 0.5)
+    grey = torch.full((3, 3), 1 / 3)
+    found = minimise(quadratic(torch.ones_like(start), lowest), start, 2, likely=grey + 0.01 * torch.eye(3))
+    moved = (found - start)[0, :, 0, 0]
+    assert moved.std() < 0.1 * moved.mean().abs()
+    found = minimise(quadratic(torch.ones_like(start), lowest), start, 60, likely=grey + 0.01 * torch.eye(3))
+    torch.testing.assert_close(found, lowest.expand_as(found), atol=1e-3, rtol=0)  # it gets there in the end
+
+
+def test_a_grey_sample_gets_no_coloured_grain() -> None:
+    sample = gravel(64).mean(0, keepdim=True).expand(3, -1, -1)
+    made = synthesiser()(sample, (48, 48), steps=30)
+    colour = made - made.mean(0)
+    assert colour.std() < 0.1 * made.std()  # as any colour: 0.45
+
+
 def test_minimise_counts_its_evaluations() -> None:
     calls = []
 

@@ -24,6 +24,7 @@ GRAPH_COPIES = 10  # of the layers that are read, a graph from the pixels to the
 ROUND = 20  # steps until the torus is turned
 NOISE = 0.1  # standard deviation of what is added to an enlarged canvas, in the canvas' own
 TRIALS = 5  # of a step that does not lower the loss, each shorter than the one before
+UNLIKELY = 0.05  # of a colour's mean variance: directions in which the sample's colours hardly vary are not closed
 SUFFICIENT = 1e-4  # share of the decrease that the slope promises (Armijo)
 
 
@@ -234,6 +235,25 @@ def sample_features(descriptor: Descriptor, sample: Tensor, depth: int | None = 
     return cut
 
 
+def colour_moments(samples: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Mean (C,) and covariance (C, C) of samples' colours, (1, C, h, w) each, averaged by weights that sum to 1."""
+    colours = [sample.flatten(2)[0].cpu().double() for sample in samples]
+    mean = torch.stack([w * c.mean(1) for w, c in zip(weights, colours, strict=True)]).sum(0)
+    spreads = [w * torch.cov(c, correction=0).reshape(len(c), len(c)) for w, c in zip(weights, colours, strict=True)]
+    return mean, torch.stack(spreads).sum(0)
+
+
+def likely_colours(samples: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """How far a step may go in each direction of colour, (C, C): as the samples' colours vary, with a mean of 1.
+
+    Without it a grey sample gets coloured grain, which the features hardly see. That is the same as to optimise
+    colours in coordinates in which the samples' are independent (Olah et al. 2017, doi:10.23915/distill.00007).
+    """
+    _, covariance = colour_moments(samples, weights)
+    mean = covariance.diagonal().mean().clamp_min(1e-12)
+    return (covariance / mean + UNLIKELY * torch.eye(len(covariance)).double()).to(samples[0])
+
+
 def noise_like(samples: Sequence[Tensor], weights: Sequence[float], size: Size, seed: int) -> Tensor:
     """Gaussian noise whose colours have the mean and the covariance of the samples' (mixed by their weights).
 
@@ -246,14 +266,11 @@ def noise_like(samples: Sequence[Tensor], weights: Sequence[float], size: Size, 
     Returns:
         (1, C, *size), in [0, 1].
     """
-    colours = [sample.flatten(2)[0].cpu().double() for sample in samples]
-    moments = [(each.mean(1), torch.cov(each, correction=0)) for each in colours]
-    channels = samples[0].shape[1]
-    mean = sum(w * m for w, (m, _) in zip(weights, moments, strict=True))
-    covariance = sum(w * c.reshape(channels, channels) for w, (_, c) in zip(weights, moments, strict=True))
-    root = matrix_root(torch.as_tensor(covariance))
+    mean, covariance = colour_moments(samples, weights)
+    channels = len(mean)
+    root = matrix_root(covariance)
     white = torch.randn(channels, *size, generator=Generator().manual_seed(seed))
-    noise = torch.einsum("cd,dhw->chw", root.float(), white) + torch.as_tensor(mean).float()[:, None, None]
+    noise = torch.einsum("cd,dhw->chw", root.float(), white) + mean.float()[:, None, None]
     return noise.clamp_(0, 1)[None].to(samples[0])
 
 
@@ -263,6 +280,7 @@ def minimise(
     evaluations: int,
     pairs: "Pairs | None" = None,
     watch: Callable[[int, float], None] | None = None,
+    likely: Tensor | None = None,
 ) -> Tensor:
     """L-BFGS within [0, 1].
 
@@ -277,6 +295,8 @@ def minimise(
         evaluations: of the objective, in all.
         pairs: changes of the values and of the gradient, from which the curvature is guessed; HISTORY new ones without.
         watch: is told the number of each evaluation, from 1, and the least loss so far.
+        likely: of the values, which then are (1, C, H, W): the inverse Hessian, (C, C), but for a factor, where nothing
+            is known of it yet; a multiple of the identity without.
 
     Returns:
         The values of the least loss.
@@ -292,7 +312,7 @@ def minimise(
     while done < evaluations:
         free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
         downhill = gradient * free
-        direction = _direction(downhill, pairs).mul_(free)
+        direction = _direction(downhill, pairs, likely).mul_(free)
         slope = _dot(downhill, direction)
         if not slope < 0:  # nowhere to go, or curvature that is none: begin anew
             if not pairs:
@@ -325,11 +345,16 @@ def minimise(
     return x
 
 
-def _direction(gradient: Tensor, pairs: "Pairs") -> Tensor:
+def _direction(gradient: Tensor, pairs: "Pairs", likely: Tensor | None) -> Tensor:
     """Minus the gradient, times the inverse Hessian that the pairs suggest (the two-loop recursion)."""
+
+    def at_first(x: Tensor) -> Tensor:
+        return x if likely is None else torch.einsum("cd,bdhw->bchw", likely, x)
+
     if not pairs:
-        size = gradient.square().mean().sqrt().item()
-        return gradient * (-FIRST_STEP / size if size > 0 else 0.0)
+        steepest = at_first(gradient)
+        size = steepest.square().mean().sqrt().item()
+        return steepest * (-FIRST_STEP / size if size > 0 else 0.0)
     q = -gradient
     shares = []
     for change, turn, rho in reversed(pairs):
@@ -337,7 +362,7 @@ def _direction(gradient: Tensor, pairs: "Pairs") -> Tensor:
         q.sub_(turn, alpha=share)
         shares.append(share)
     _, turn, rho = pairs[-1]
-    q.div_(rho * _dot(turn, turn))
+    q = at_first(q) / (rho * _dot(turn, at_first(turn)))
     for (change, turn, rho), share in zip(pairs, reversed(shares), strict=True):
         q.add_(change, alpha=share - rho * _dot(turn, q))
     return q
@@ -390,7 +415,8 @@ def optimise(
             if watch:
                 watch(Progress(number, len(pyramid), step, steps, value, size))
 
-        canvas = _turning(Objective(descriptor, loss, dtype), canvas, steps, chance, told)
+        likely = likely_colours(scaled, weights)
+        canvas = _turning(Objective(descriptor, loss, dtype), canvas, steps, chance, told, likely)
     assert canvas is not None  # a pyramid has at least one level
     return canvas
 
@@ -403,7 +429,12 @@ def enlarged(canvas: Tensor, size: Size, chance: Generator) -> Tensor:
 
 
 def _turning(
-    objective: Objective, canvas: Tensor, steps: int, chance: Generator, watch: Callable[[int, float], None]
+    objective: Objective,
+    canvas: Tensor,
+    steps: int,
+    chance: Generator,
+    watch: Callable[[int, float], None],
+    likely: Tensor,
 ) -> Tensor:
     """Minimise, and turn the torus every ROUND steps, so that the descriptor pools other pixels together.
 
@@ -418,5 +449,5 @@ def _turning(
         def told(step: int, loss: float, begin: int = begin) -> None:
             watch(begin + step, loss)
 
-        canvas = minimise(objective, canvas, min(ROUND, steps - begin), pairs, told)
+        canvas = minimise(objective, canvas, min(ROUND, steps - begin), pairs, told, likely)
     return canvas
