@@ -9,7 +9,7 @@ from .colour import palette
 from .decoder import Decoder
 from .descriptor import VGG
 from .optimize import enlarged, noise_like, precision, sample_features
-from .pyramid import Level, resample
+from .pyramid import STRIDE, Level, resample
 from .transport import moved_as_gaussians, transported
 
 PASSES = 2  # through all layers on each level of the pyramid
@@ -58,6 +58,8 @@ def instant(
             canvas = enlarged(canvas, level.canvas, chance)
         for _ in range(PASSES):
             for layer in range(depth, 0, -1):
+                # Turned each time, or the squares that poolings and enlargements see as one would show as a grid.
+                canvas = canvas.roll(torch.randint(STRIDE, (2,), generator=chance).tolist(), (2, 3))
                 with precision(canvas.device, dtype):
                     features = descriptor(_last(canvas.expand(-1, 3, -1, -1)), layer)[-1]
                 features = moved(features.float(), wanted[layer - 1], chance)
