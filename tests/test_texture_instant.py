@@ -223,12 +223,13 @@ def test_colours_are_the_samples_and_tiles_have_no_seam(decoder_file: Path) -> N
 
 
 def test_refining_goes_on_from_the_texture(decoder_file: Path) -> None:
-    texture, sample, refined, from_noise = synthesiser(decoder_file), gravel(48), [], []
-    texture.instant(sample, (48, 48), refine=6, watch=lambda progress: refined.append(progress.loss))
-    texture(sample, (48, 48), steps=6, watch=lambda progress: from_noise.append((progress.level, progress.loss)))
-    assert len(refined) == 6
-    assert refined[-1] < refined[0]
-    assert refined[0] < 0.75 * from_noise[0][1]  # where noise begins
+    texture, sample, losses = synthesiser(decoder_file), gravel(48), []
+    plain = texture.instant(sample, (48, 48))
+    refined = texture.instant(sample, (48, 48), refine=6, watch=lambda progress: losses.append(progress.loss))
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+    assert not torch.equal(refined, plain)
+    assert torch.corrcoef(torch.stack([refined.flatten(), plain.flatten()]))[0, 1] > 0.7
     with pytest.raises(ValueError, match="0 steps of refinement or more"):
         texture.instant(sample, (48, 48), refine=-1)
 
