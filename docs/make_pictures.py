@@ -97,10 +97,10 @@ def texture() -> Path:
 
     maker = Texture.from_pretrained("vgg-slim", device="cpu", precision="fp32")
     shown = []
-    for samples in (data.gravel()[:256, :256, None].repeat(3, 2), data.immunohistochemistry()[128:384, 128:384]):
-        image = torch.tensor(samples).permute(2, 0, 1).float() / 255
+    for samples in (data.gravel()[:256, :256], data.brick()[:256, :256]):
+        image = torch.tensor(samples)[None].float() / 255
         made = maker(image, (256, 256), tileable=True), maker.instant(image, (256, 256))
-        shown += [to_8bit(x).transpose(1, 2, 0) for x in (image, *made)]
+        shown += [to_8bit(x.expand(3, -1, -1)).transpose(1, 2, 0) for x in (image, *made)]
     target = HERE / "texture.png"
     write_picture(Picture(side_by_side(*shown)), target, "png")
     return target
