@@ -34,7 +34,7 @@ def smooth(height: int = 100, width: int = 120) -> NDArray[np.float64]:
 class Offset:
     """A denoiser that is off by the level it is told, and estimates a tenth too much of a noise of 10 grey levels."""
 
-    def __call__(self, image: Tensor, sigma: float) -> Tensor:
+    def __call__(self, image: Tensor, sigma: float, tta: bool = False) -> Tensor:
         return torch.full_like(image, GREY / 255 + sigma)
 
     def estimate_sigma(self, image: Tensor) -> float:

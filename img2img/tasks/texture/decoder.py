@@ -28,6 +28,7 @@ class Decoder(nn.Module):
         ValueError: not as many numbers inside as channels, or there is no such layer.
 
     Example:
+        >>> import torch
         >>> Decoder((4, 6, 8), (4, 4, 4))(torch.rand(1, 8, 3, 5), 3).shape
         torch.Size([1, 3, 12, 20])
 
