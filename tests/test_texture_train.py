@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from skimage.io import imsave
 from torch import Generator, nn
 
 from img2img.checkpoints import read_header
+from img2img.data.patches import PatchSource
 from img2img.errors import TrainingError
 from img2img.tasks.texture.descriptor import LAYERS, VGG, load_descriptor
 from img2img.tasks.texture.loss import gram_matrix
@@ -199,12 +201,55 @@ def test_every_parameter_of_the_student_learns() -> None:
 
 
 def test_a_share_of_the_crops_gets_noise_and_the_rest_none() -> None:
-    clean = torch.full((400, 3, 4, 4), 0.5)
-    noisy = DistillationData(noisy=0.25, sigma=0.2)(clean, Generator().manual_seed(0))
-    deviation = (noisy - clean).std((1, 2, 3))
+    grey = PatchSource([np.full((9, 9, 3), 128, np.uint8)], torch.device("cpu"))
+    clean = 128 / 255
+    noisy = DistillationData(noisy=0.25, sigma=0.2)(grey, 400, 4, Generator().manual_seed(0))
+    deviation = (noisy - clean).std((1, 2, 3)).where((noisy - clean).abs().amax((1, 2, 3)) > 1e-6, 0)
     assert 0.18 < (deviation > 0).float().mean() < 0.32
     assert 0.15 < deviation.max() < 0.3
     assert (noisy - clean).amin() < 0 < (noisy - clean).amax()
+
+
+def test_a_share_of_the_crops_is_of_twice_the_side_and_halved() -> None:
+    """A checkerboard of single pixels is grey when it is halved."""
+    board = np.indices((20, 20)).sum(0)[:, :, None].repeat(3, 2) % 2 * 255
+    source = PatchSource([board.astype(np.uint8)], torch.device("cpu"))
+    data, generator = DistillationData(noisy=0, halved=0.3), Generator().manual_seed(0)
+    crops = [data(source, 1, 8, generator) for _ in range(100)]
+    assert {tuple(crop.shape) for crop in crops} == {(1, 3, 8, 8)}
+    grey = [bool((crop == 0.5).all()) for crop in crops]
+    assert 0.15 < sum(grey) / 100 < 0.45
+    assert all(is_grey or crop.std() > 0.4 for crop, is_grey in zip(crops, grey, strict=True))
+
+
+def test_it_starts_from_another_descriptor_unchanged_but_for_the_channels_scale(
+    recipe: Path, pictures: Path, teacher: Path, tmp_path: Path
+) -> None:
+    first = train("descriptor", pictures, recipe, tmp_path / "first", device="cpu", steps=2, teacher=teacher)
+    plan = replace(find_recipe("descriptor", recipe), teacher=str(teacher), init=str(first))
+    task = build(plan, pictures, torch.device("cpu"))
+    assert isinstance(task.model, Student)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        found, shipped = (net(image) for net in (task.model.descriptor, load_descriptor(str(first), circular=True)))
+    for ours, theirs in zip(found, shipped, strict=True):
+        factor = ours.sum((0, 2, 3)) / theirs.sum((0, 2, 3)).clamp_min(1e-9)
+        torch.testing.assert_close(ours, theirs * factor[None, :, None, None], rtol=1e-3, atol=1e-4)
+    with pytest.raises(TrainingError, match="do not fit"):
+        build(replace(plan, model={"widths": [[6], [6], [8], [8], [8]]}), pictures, torch.device("cpu"))
+
+
+def test_layers_have_their_weights_in_the_loss() -> None:
+    torch.manual_seed(1)
+    images = torch.rand(2, 3, 32, 32)
+    lesson = teach(VGG(TEACHER)(images))
+    student = Student(VGG(((6, 4), (6,), (8,), (8,), (8,))), VGG(TEACHER).channels)
+    alone = [
+        Distillation(student, layers=[float(i == k) for i in range(5)])((images, lesson))["loss"] for k in range(5)
+    ]
+    weighted = Distillation(student, layers=[1, 0, 0, 0, 3])((images, lesson))["loss"]
+    torch.testing.assert_close(weighted, alone[0] / 4 + alone[4] * 3 / 4)
+    torch.testing.assert_close(Distillation(student)((images, lesson))["loss"], torch.stack(alone).mean())
 
 
 @pytest.mark.parametrize(

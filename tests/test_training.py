@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -18,7 +19,7 @@ from img2img.errors import TrainingError
 from img2img.tasks.denoise import Denoiser
 from img2img.tasks.denoise.train import build
 from img2img.training.loop import Training, learning_rate
-from img2img.training.photographs import split
+from img2img.training.photographs import load_photographs, split
 from img2img.training.recipe import Phase, Recipe, read_recipe
 from img2img.training.run import find_recipe, train
 
@@ -56,7 +57,11 @@ def run(recipe: Path, pictures: Path, out: Path, **options: object) -> Path:
     return train("denoise", pictures, recipe, out, device="cpu", **options)  # type: ignore[arg-type]
 
 
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    optimizer: str, recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    recipe.write_text(f'optimizer = "{optimizer}"' + RECIPE)
     run(recipe, pictures, tmp_path / "whole")
     run(recipe, pictures, tmp_path / "parts", minutes=0)  # one step, then out of time
     assert int(list(csv.DictReader((tmp_path / "parts/log.csv").open()))[-1]["step"]) == 1
@@ -156,6 +161,22 @@ def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
     assert len(held_out) == 24  # what one training holds out, no other that starts from its weights has seen
 
 
+def test_pictures_of_a_folder_are_drawn_more_often(tmp_path: Path) -> None:
+    for name, value in (("a/light", 200), ("b/dark", 50), ("b/held", 50)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        imsave(tmp_path / f"{name}.png", np.full((16, 16, 3), value, np.uint8), check_contrast=False)
+    plan = Recipe("r", "denoise", 1, (Phase(1.0, 8, 1),), validation=("b/held.png",), repeat={"a": 4})
+    source, _ = load_photographs(plan, tmp_path, torch.device("cpu"))
+    crops = source.sample(1000, 8, torch.Generator().manual_seed(0))
+    assert 0.75 < (crops[:, 0, 0, 0] > 0.5).float().mean() < 0.85
+
+
+def test_an_entry_that_a_task_would_pass_over_is_refused(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    recipe.write_text('teacher = "somebody"\n' + RECIPE)
+    with pytest.raises(TrainingError, match="denoise has no use for teacher"):
+        run(recipe, pictures, tmp_path / "out")
+
+
 def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
     training, held_out = split(pictures, ("1.png",))
     assert [p.name for p in held_out] == ["1.png"]
@@ -170,6 +191,7 @@ def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
         (("steps = 8", ""), "missing or wrong entry"),
         (("steps = 8", "steps ="), "cannot be read"),
         (('task = "denoise"', 'task = "codec"'), "is for 'codec'"),
+        (("warmup = 2", "repeat = 2"), "repeat is no table"),
         (('"unet"', '"gan"'), "network must be one of"),
         (('"fp32"', '"half"'), "precision must be auto or bf16 or fp32, not 'half'"),
     ],

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 import torch
 from lightning.fabric import Fabric
 from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 from ..errors import TrainingError
 from ..runtime import pick_precision
 from . import state
 from .interrupt import at_a_step
 from .log import Log
+from .muon import Muon
 from .recipe import Recipe
 
 
@@ -71,6 +73,13 @@ def generator_for(device: torch.device, seed: int, step: int, rank: int = 0) -> 
     return Generator(device).manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
 
 
+def optimizer_of(recipe: Recipe, parameters: list[nn.Parameter]) -> Optimizer:
+    """What a recipe's `optimizer` names, over these parameters."""
+    if recipe.optimizer == "muon":
+        return Muon(parameters, recipe.lr, betas=recipe.betas)
+    return torch.optim.AdamW(parameters, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+
+
 class Average:
     """Exponential moving average of a model's tensors, with the early steps' shorter memory."""
 
@@ -112,9 +121,7 @@ class Training:
         for name, objective in task.objectives.items():
             objective.to(fabric.device).to(memory_format=torch.channels_last)
             trained = [p for p in objective.parameters() if p.requires_grad]
-            optimizer = torch.optim.AdamW(
-                trained, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True
-            )
+            optimizer = optimizer_of(recipe, trained)
             self.objectives[name], self.optimizers[name] = fabric.setup(objective, optimizer)
         self.average = Average(task.model, recipe.ema)  # last, so that it lies in memory as the model does
 

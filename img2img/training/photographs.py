@@ -18,18 +18,21 @@ from .recipe import Recipe
 CROP = 256  # side of the validation crops
 
 
-def load_photographs(recipe: Recipe, data: Path, device: torch.device) -> tuple[PatchSource, list[Tensor]]:
+def load_photographs(
+    recipe: Recipe, data: Path, device: torch.device, smallest_side: int | None = None
+) -> tuple[PatchSource, list[Tensor]]:
     """Crops of the training pictures, and the middle of each held-out one: (1, 3, h, w) in [0, 1].
 
-    Pictures that cannot be read or are smaller than the recipe's crops are named on stderr.
+    Pictures that cannot be read or are smaller than `smallest_side` (the recipe's crops) are named on stderr.
 
     Raises:
         TrainingError: no usable pictures to train on or to hold out.
     """
     training, held_out = split(data, recipe.validation)
-    images, problems = load_all(training, smallest_side=max(phase.patch for phase in recipe.phases))
+    often = [path for path in training for _ in range(recipe.repeat.get(path.relative_to(data).parts[0], 1))]
+    images, problems = load_all(often, smallest_side or max(phase.patch for phase in recipe.phases))
     crops, more = load_all(held_out)
-    tell_left_out(problems + more)
+    tell_left_out(list(dict.fromkeys(problems + more)))
     if not crops:
         raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
     return PatchSource(images, device), [center(crop, device) for crop in crops]

@@ -7,7 +7,12 @@ from typing import Any
 
 from ..errors import TrainingError
 
-CHOICES = {"precision": ("auto", "bf16", "fp32"), "schedule": ("cosine", "linear"), "keep": ("best", "last")}
+CHOICES = {
+    "optimizer": ("adamw", "muon"),
+    "precision": ("auto", "bf16", "fp32"),
+    "schedule": ("cosine", "linear"),
+    "keep": ("best", "last"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,11 @@ class Recipe:
         task: denoise, ...
         steps: optimiser steps in all.
         phases: crop and batch sizes over the run (small crops early are quicker, large ones late see context).
-        lr: peak learning rate (AdamW); linear warm-up over `warmup` steps, then by the schedule to zero.
+        optimizer: `adamw`, or `muon` (training.muon).
+        lr: peak learning rate; linear warm-up over `warmup` steps, then by the schedule to zero.
         schedule: `cosine`, or `linear`: kept for half of the steps, then falling evenly (pix2pix).
         weight_decay: of AdamW.
-        betas: of AdamW.
+        betas: of AdamW, and of Muon for vectors.
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, which are what is validated and shipped; 0: the weights themselves.
         precision: of the forward and backward pass: auto (bf16 where the processor is fast at it, else fp32), bf16
@@ -44,6 +50,7 @@ class Recipe:
         source: the training data and its licence, as the weight file is to name them.
         init: weights to start from (a name or file); networks may grow from smaller ones.
         teacher: file or name of the network to learn from, for tasks that learn from one.
+        repeat: how many times as often pictures of a folder of --data are drawn, by its name.
         validation: files (relative to --data) never trained on, which choose the best weights.
         model: arguments of the model's constructor.
         data: arguments of the task's training data.
@@ -54,6 +61,7 @@ class Recipe:
     task: str
     steps: int
     phases: tuple[Phase, ...]
+    optimizer: str = "adamw"
     lr: float = 1e-3
     schedule: str = "cosine"
     warmup: int = 500
@@ -69,6 +77,7 @@ class Recipe:
     source: str = ""
     init: str | None = None
     teacher: str | None = None
+    repeat: dict[str, int] = field(default_factory=dict)
     validation: tuple[str, ...] = ()
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -76,6 +85,16 @@ class Recipe:
 
     def phase(self, step: int) -> Phase:
         return next((p for p in self.phases if step < p.until * self.steps), self.phases[-1])
+
+    def refuse(self, *entries: str) -> None:
+        """Say so if one of these entries is there, for a task that would pass it over.
+
+        Raises:
+            TrainingError: it is.
+        """
+        unused = [name for name in entries if getattr(self, name)]
+        if unused:
+            raise TrainingError(f"recipe {self.name}: {self.task} has no use for {', '.join(unused)}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -93,6 +112,9 @@ def read_recipe(path: Path) -> Recipe:
         for name in ("betas", "validation"):
             if name in entries:
                 entries[name] = tuple(entries[name])
+        for name in ("repeat", "model", "data", "objective"):
+            if not isinstance(entries.get(name, {}), dict):
+                raise TypeError(f"{name} is no table")
         recipe = Recipe(**entries)
         for name, choices in CHOICES.items():
             if (value := getattr(recipe, name)) not in choices:

@@ -31,6 +31,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "CodecTask":
         TrainingError: no usable pictures to train on or to hold out, a network that does not exist, or weights to
             start from that do not fit.
     """
+    recipe.refuse("loss", "teacher", "data", "objective")
     arguments = dict(recipe.model)
     network = arguments.pop("network", "factorized")
     if network not in NETWORKS:

@@ -26,8 +26,10 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     """The task of a recipe: `[model] network` is `unet` or `estimator`, the rest are arguments of that network.
 
     Raises:
-        TrainingError: no usable pictures to train on or to hold out, or a network that does not exist.
+        TrainingError: no usable pictures to train on or to hold out, a network that does not exist, or an entry that
+            nothing is made of.
     """
+    recipe.refuse("teacher", "objective")
     arguments = dict(recipe.model)
     network = arguments.pop("network", "unet")
     if network not in NETWORKS:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from ...checkpoints import save_checkpoint
+from ...checkpoints import load_checkpoint, save_checkpoint
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...runtime import pick_precision
@@ -19,7 +19,7 @@ from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .descriptor import LAYERS, VGG, mean_activations, normalise
-from .loss import gram_matrix, positions, relative
+from .loss import gram_matrix, layer_weights, positions, relative
 from .vgg19 import load_vgg19
 
 MEASURED = 32  # crops over which mean activations are measured
@@ -33,17 +33,23 @@ class DistillationData:
     Args:
         noisy: share of the crops that get white Gaussian noise.
         sigma: its largest standard deviation; any down to 0 is equally likely.
+        halved: share of the batches whose crops are twice as large at first: textures are made at all scales.
         kept: so many batches are made, each with the teacher's answers, and used again and again; 0 makes each anew.
             The teacher costs four times as much as a step of the student. In memory a pixel takes 128 bytes.
     """
 
     noisy: float = 0.25
     sigma: float = 0.3
+    halved: float = 0.0
     kept: int = 0
 
-    def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
-        """Crops (n, 3, h, w) in [0, 1], some of them noisy, clipped."""
-        n, device = len(clean), clean.device
+    def __call__(self, source: PatchSource, n: int, side: int, generator: Generator) -> Tensor:
+        """n crops (n, 3, side, side) in [0, 1], some of them noisy, clipped."""
+        if self.halved and torch.rand((), generator=generator, device=generator.device) < self.halved:
+            clean = nn.functional.avg_pool2d(source.sample(n, 2 * side, generator), 2)
+        else:
+            clean = source.sample(n, side, generator)
+        device = clean.device
         chosen = torch.rand(n, 1, 1, 1, generator=generator, device=device) < self.noisy
         sigma = self.sigma * torch.rand(n, 1, 1, 1, generator=generator, device=device) * chosen
         noise = torch.empty_like(clean).normal_(generator=generator)
@@ -57,23 +63,52 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DescriptorTask":
         TrainingError: no teacher is named, or there are no usable pictures.
         WeightsError: the teacher's file cannot be read or holds no VGG.
     """
+    recipe.refuse("loss")
     if not recipe.teacher:
         raise TrainingError("a descriptor learns from VGG-19: name its weights, a safetensors file, with --teacher")
     teacher = load_vgg19(Path(recipe.teacher), normalised=False)
     student = VGG(**recipe.model)
     if student.layers != teacher.layers:
         raise TrainingError(f"recipe {recipe.name}: the widths must be of {len(LAYERS)} blocks")
-    source, crops = load_crops(recipe, data, device, student.smallest)
+    if recipe.init:
+        start_from(student, load_checkpoint(recipe.init).part("vgg"))
+    side = max(phase.patch for phase in recipe.phases)
+    largest = 2 * side if DistillationData(**recipe.data).halved else side
+    source, crops = load_crops(recipe, data, device, student.smallest, largest)
     return DescriptorTask(student, teacher, recipe, source, crops)
 
 
-def load_crops(recipe: Recipe, data: Path, device: torch.device, smallest: int) -> tuple[PatchSource, list[Tensor]]:
+def start_from(student: VGG, tensors: dict[str, Tensor]) -> None:
+    """Begin with another descriptor's weights, the channels of its layers scaled from means of 1 to what trains evenly.
+
+    Raises:
+        TrainingError: they do not fit.
+    """
+    try:
+        student.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise TrainingError("the weights to start from do not fit this network") from error
+    # Kernels of the size that they are initialised with: sums of squares of 2.
+    kernels = [student.get_parameter(f"features.{tap - 1}.weight") for tap in student.taps]
+    normalise(student, [kernel.square().sum((1, 2, 3)).div(2).sqrt() for kernel in kernels])
+
+
+def load_crops(
+    recipe: Recipe, data: Path, device: torch.device, smallest: int, largest: int | None = None
+) -> tuple[PatchSource, list[Tensor]]:
     """Pictures to train on, and the middles of those held out that are not too small.
+
+    Args:
+        recipe: of the training.
+        data: folder.
+        device: where crops are made.
+        smallest: side of a picture that is held out.
+        largest: side of a crop; by default the recipe's largest.
 
     Raises:
         TrainingError: there are none.
     """
-    source, crops = load_photographs(recipe, data, device)
+    source, crops = load_photographs(recipe, data, device, largest)
     crops = [middle(crop, HELD_OUT) for crop in crops if min(crop.shape[-2:]) >= smallest]
     if not crops:
         raise TrainingError(f"no picture held out for validation has {smallest} pixels each way")
@@ -180,14 +215,18 @@ class Distillation(nn.Module):
     Args:
         student: what is trained.
         gram: weight of the Gram matrices.
+        layers: weights of the layers; all 1 without.
 
     Shape:
         batch: images (B, 3, H, W), and the teacher's lesson on them; returns scalars by name.
     """
 
-    def __init__(self, student: Student, gram: float = 1.0) -> None:
+    def __init__(self, student: Student, gram: float = 1.0, layers: Sequence[float] | None = None) -> None:
         super().__init__()
         self.student, self.gram = student, gram
+        weights = torch.tensor(layer_weights(layers, len(student.maps)))
+        self.shares: Tensor
+        self.register_buffer("shares", weights / weights.sum(), persistent=False)
 
     def forward(self, batch: tuple[Tensor, Lesson]) -> dict[str, Tensor]:
         images, lesson = batch
@@ -197,7 +236,7 @@ class Distillation(nn.Module):
             error, gram = mapped_and_compared(layer, to_teacher, *wanted[:2])
             features.append((error / wanted[2]).mean())
             grams.append(bounded(gram, wanted[1]).mean())
-        parts = {"features": torch.stack(features).mean(), "gram": torch.stack(grams).mean()}
+        parts = {"features": torch.stack(features) @ self.shares, "gram": torch.stack(grams) @ self.shares}
         return {"loss": parts["features"] + self.gram * parts["gram"]} | parts
 
 
@@ -254,7 +293,7 @@ class DescriptorTask:
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Lesson]:
         kept = self.augmented.kept
         if not kept:
-            images = self.augmented(self.source.sample(n, patch, generator), generator)
+            images = self.augmented(self.source, n, patch, generator)
             return images, teach(self._seen(images))
         number = int(torch.randint(kept, (), generator=generator, device=generator.device))
         images, deeper = self._kept_answers(patch, n, number)
@@ -266,7 +305,7 @@ class DescriptorTask:
         key = patch, n, number
         if key not in self.answers:
             generator = Generator(self.source.pixels.device).manual_seed((self.recipe.seed + 1) * 1_000_003 + number)
-            images = self.augmented(self.source.sample(n, patch, generator), generator)
+            images = self.augmented(self.source, n, patch, generator)
             self.answers[key] = images, [layer.half() for layer in self._seen(images)[1:]]
         return self.answers[key]
 

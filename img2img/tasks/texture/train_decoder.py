@@ -24,6 +24,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DecoderTask":
         TrainingError: no descriptor is named, it has other layers, or there are no usable pictures.
         WeightsError: the descriptor cannot be read.
     """
+    recipe.refuse("loss", "init", "data", "objective")
     if not recipe.teacher:
         raise TrainingError("a decoder undoes a descriptor: name it by --teacher, a file of img2img train descriptor")
     descriptor = load_descriptor(recipe.teacher, device=device, circular=True)
