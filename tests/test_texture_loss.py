@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from img2img.tasks.texture.loss import (
@@ -12,6 +14,7 @@ from img2img.tasks.texture.loss import (
     shifted_gram,
     unit_vectors,
 )
+from img2img.tasks.texture.ranking import order_of, sorted_rows
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:
@@ -164,3 +167,17 @@ def test_wrong_use_is_said() -> None:
         GramLoss(sample, weights=[1, 2])
     with pytest.raises(ValueError, match="one sample"):
         SlicedWassersteinLoss([features(2, 4, 8, 8)])
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.5, -2.0, 1e-40, -1e-40, 3e38, float("inf"), -float("inf")]), max_size=30))
+def test_the_order_of_rows_is_torchs_stable_one(numbers: list[float]) -> None:
+    rows = torch.tensor([numbers, numbers[::-1]], dtype=torch.float32)
+    assert torch.equal(order_of(rows), rows.argsort(dim=-1, stable=True))
+    assert torch.equal(order_of(rows.double()), rows.argsort(dim=-1, stable=True))
+    assert torch.equal(sorted_rows(rows), rows.sort(dim=-1).values)
+
+
+def test_large_rows_are_ordered_as_by_torch() -> None:
+    rows = torch.randn(3, 70000, generator=Generator().manual_seed(0)).round(decimals=3)
+    assert torch.equal(order_of(rows), rows.argsort(dim=-1, stable=True))
+    assert torch.equal(sorted_rows(rows), rows.sort(dim=-1).values)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from .ranking import order_of, sorted_rows
+
 SHIFT_WEIGHT = 0.5  # of each shifted matrix, where a Gram matrix weighs 1
 
 
@@ -177,8 +179,9 @@ class SlicedWassersteinLoss:
         with torch.autocast(layer.device.type, enabled=False):
             axes = unit_vectors(layer.shape[1], self.directions or layer.shape[1], self.generator).to(target)
             # Positions last: sorting is along memory.
-            ranked = torch.sort(axes @ positions(layer).mT).values
-            wanted = torch.sort(axes @ target.mT).values
+            projected = axes @ positions(layer).mT
+            ranked = projected.gather(-1, order_of(projected))
+            wanted = sorted_rows(axes @ target.mT)
             return (ranked - at_quantiles(wanted, ranked.shape[-1])).square().mean()
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from .loss import at_quantiles
+from .ranking import order_of, sorted_rows
 
 LEAST_SHARE = 1e-5  # of the mean variance: directions in which values vary less are not blown up
 
@@ -37,8 +38,8 @@ def transported(values: Tensor, wanted: Tensor, rounds: int, generator: Generato
 
 def ranked_as(values: Tensor, wanted: Tensor) -> Tensor:
     """In each row, (C, N), the values replaced by those of the same rank among the wanted, (C, M)."""
-    order = values.argsort(dim=1, stable=True)
-    return torch.empty_like(values).scatter_(1, order, at_quantiles(wanted.sort(1).values, values.shape[1]))
+    ranked = at_quantiles(sorted_rows(wanted), values.shape[1])
+    return torch.empty_like(values).scatter_(1, order_of(values), ranked)
 
 
 def matrix_root(square: Tensor) -> Tensor:
