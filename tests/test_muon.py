@@ -54,11 +54,12 @@ def test_memory_order_does_not_matter() -> None:
     torch.testing.assert_close(*steps)
 
 
-def test_vectors_step_as_with_torchs_adam() -> None:
-    ours, theirs = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
+@pytest.mark.parametrize("shape", [(5,), (3, 4)])
+def test_all_but_kernels_step_as_with_torchs_adam(shape: tuple[int, ...]) -> None:
+    ours, theirs = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.ones(shape))
     optimizers = [Muon([ours], 0.1, betas=(0.8, 0.9)), torch.optim.Adam([theirs], 0.1, (0.8, 0.9))]
     for seed in range(4):
-        gradient = torch.randn(5, generator=torch.Generator().manual_seed(seed))
+        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()
         for optimizer in optimizers:
             optimizer.step()
@@ -70,12 +71,12 @@ def test_a_badly_conditioned_map_is_learnt() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(256, 12, generator=generator) * torch.logspace(0, -1, 12)
     wanted = torch.randn(8, 12, generator=generator)
-    weight = nn.Parameter(torch.zeros(8, 12))
+    weight = nn.Parameter(torch.zeros(8, 12, 1, 1))
     optimizer = Muon([weight], lr=0.1)
     for step in range(300):
         optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
-        loss = (inputs @ (weight - wanted).T).square().mean()
+        loss = (inputs @ (weight[:, :, 0, 0] - wanted).T).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert (weight - wanted).abs().max() < 0.1
+    assert (weight[:, :, 0, 0] - wanted).abs().max() < 0.1

@@ -1,4 +1,4 @@
-"""Muon: steps along the orthogonalised momentum of each weight matrix."""
+"""Muon: steps along the orthogonalised momentum of each kernel."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,13 +12,15 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
 MATCH = 0.2  # root mean square of a step, as AdamW's are
 EPSILON = 1e-8
+KERNEL = 4  # dimensions
 
 
 class Muon(Optimizer):
-    """Muon for kernels and matrices, Adam's step for vectors, at one learning rate.
+    """Muon for the kernels of convolutions, Adam for all else, at one learning rate.
 
-    A kernel (M, N, h, w) is taken as an M x N h w matrix. Steps have the size of AdamW's (a root mean square of 0.2),
-    so that a recipe's learning rate serves either.
+    A kernel (M, N, h, w) is taken as an M x N h w matrix. What has another number of dimensions is no map from channels
+    to channels, or one that has to stay positive (biases, steps of quantisers, GDN). Steps have the size of AdamW's (a
+    root mean square of 0.2), so that a recipe's learning rate serves either.
 
     Departs from Jordan's code: no layer is left to Adam for being the first or last, and the quintic works on the
     Gram matrix of the shorter side, which costs convolutions 2.5 times less.
@@ -27,7 +29,7 @@ class Muon(Optimizer):
         params: what to train.
         lr: learning rate.
         momentum: of the averaged gradient (Nesterov's).
-        betas: of Adam, for vectors.
+        betas: of Adam.
 
     References: Jordan 2024, kellerjordan.github.io/posts/muon; Liu 2025, arXiv:2502.16982 (size of a step).
     """
@@ -52,7 +54,7 @@ class Muon(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                step = self._along_momentum if parameter.ndim >= 2 else self._adam
+                step = self._along_momentum if parameter.ndim == KERNEL else self._adam
                 parameter.add_(step(parameter, parameter.grad, group), alpha=-group["lr"])
         return loss
 

@@ -37,7 +37,7 @@ class Recipe:
         lr: peak learning rate; linear warm-up over `warmup` steps, then by the schedule to zero.
         schedule: `cosine`, or `linear`: kept for half of the steps, then falling evenly (pix2pix).
         weight_decay: of AdamW.
-        betas: of AdamW, and of Muon for vectors.
+        betas: of AdamW, and of what Muon leaves to Adam.
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, which are what is validated and shipped; 0: the weights themselves.
         precision: of the forward and backward pass: auto (bf16 where the processor is fast at it, else fp32), bf16
