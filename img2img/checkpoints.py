@@ -33,7 +33,7 @@ class Checkpoint:
         tensors: by parameter name, as stored (fp16; statistics of batch norms fp32); may hold several networks under
             prefixes.
         header: `task`, `name`, `network`, `config` (arguments that build it), `range`, `data`, `version`, `commit`, and
-            `training`: recipe, steps, minutes, device, scores on held-out pictures.
+            `training`: recipe, steps, minutes, device, scores on held-out pictures, the score by step.
     """
 
     tensors: dict[str, Tensor]

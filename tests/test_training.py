@@ -18,6 +18,7 @@ from img2img.checkpoints import load_checkpoint, read_header
 from img2img.errors import TrainingError
 from img2img.tasks.denoise import Denoiser
 from img2img.tasks.denoise.train import build
+from img2img.training import state
 from img2img.training.loop import Training, learning_rate
 from img2img.training.photographs import load_photographs, split
 from img2img.training.recipe import Phase, Recipe, read_recipe
@@ -68,6 +69,8 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     for _ in range(3):
         run(recipe, pictures, tmp_path / "parts", minutes=0, resume=True)
     run(recipe, pictures, tmp_path / "parts", resume=True)
+    _, facts = state.load(tmp_path / "parts/state.safetensors", torch.device("cpu"))
+    assert list(facts["curve"]) == ["1", "2", "3", "4", "6", "8"]
     whole, parts = (load_file(tmp_path / folder / "state.safetensors") for folder in ("whole", "parts"))
     assert whole.keys() == parts.keys()
     assert [k for k in whole if not torch.equal(whole[k], parts[k])] == []
@@ -108,6 +111,9 @@ def test_training_learns_logs_and_ships(recipe: Path, pictures: Path, tmp_path: 
     header = read_header(best)
     assert header["config"] == {"widths": [8, 8], "blocks": 1}
     assert header["training"]["recipe"] == "tiny"
+    curve = header["training"]["curve"]
+    wanted = {row["step"]: float(row["val/score"]) for row in rows if int(row["step"]) <= header["training"]["steps"]}
+    assert curve == pytest.approx(wanted, abs=1e-4)
     assert Denoiser.from_pretrained(best, device="cpu")(torch.rand(3, 9, 9), 0.1).shape == (3, 9, 9)
     assert all(t.dtype == torch.float16 for t in load_checkpoint(best).tensors.values())
 

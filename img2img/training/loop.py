@@ -117,6 +117,7 @@ class Training:
         self.task, self.recipe, self.folder, self.fabric = task, recipe, folder, fabric
         folder.mkdir(parents=True, exist_ok=True)
         self.step, self.seconds, self.pixels, self.best = 0, 0.0, 0, -math.inf
+        self.curve: dict[str, float] = {}  # score by step
         self.objectives, self.optimizers = {}, {}
         for name, objective in task.objectives.items():
             objective.to(fabric.device).to(memory_format=torch.channels_last)
@@ -146,7 +147,7 @@ class Training:
         except (RuntimeError, KeyError, IndexError) as error:
             raise TrainingError(f"{self.folder}: its state belongs to another recipe") from error
         self.step, self.seconds = facts["step"], facts["seconds"]
-        self.pixels, self.best = facts["pixels"], facts["best"]
+        self.pixels, self.best, self.curve = facts["pixels"], facts["best"], facts.get("curve", {})
 
     def _plan(self) -> dict[str, Any]:
         """The recipe as JSON keeps it, without what may change on the way."""
@@ -160,7 +161,7 @@ class Training:
             tensors |= state.prefixed(f"objective.{name}", objective.state_dict())
             tensors |= state.prefixed(f"optimizer.{name}", state.optimizer_tensors(self.optimizers[name]))
         facts: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
-        facts["recipe"] = self._plan()
+        facts |= {"curve": self.curve, "recipe": self._plan()}
         state.save(self.folder / "state.safetensors", tensors, facts)
 
     def run(self, minutes: float | None = None) -> Path:
@@ -227,6 +228,7 @@ class Training:
         if log:
             scores, picture = self._judge_average()
             score = scores["score"]
+            self.curve[str(self.step)] = round(score, 4)
             if score > self.best or (self.recipe.keep == "last" and not math.isnan(score)):
                 self.best = score
                 self.task.ship(self.average.tensors, self.folder / "best.safetensors", self._facts(scores))
@@ -258,6 +260,7 @@ class Training:
             "device": device_name(self.fabric.device),
             "precision": str(pick_precision(self.recipe.precision, self.fabric.device)).removeprefix("torch."),
             "validation": {k: round(v, 3) for k, v in scores.items()},
+            "curve": self.curve,
         }
 
 
