@@ -26,6 +26,13 @@ def test_orthogonalised_has_the_singular_vectors_of_the_matrix_and_values_near_o
     assert values.max() < 1.3
 
 
+def test_what_fades_away_counts_for_nothing() -> None:
+    matrix = spread_matrix(24, 90)
+    faded = torch.cat((matrix, torch.full((4, 90), 1e-40)))
+    expected = torch.cat((orthogonalised(matrix), torch.zeros(4, 90)))
+    torch.testing.assert_close(orthogonalised(faded), expected, atol=1e-4, rtol=0)
+
+
 def test_no_gradient_is_no_step() -> None:
     kernel = nn.Parameter(torch.ones(4, 3, 3, 3))
     kernel.grad = torch.zeros_like(kernel)

@@ -418,6 +418,20 @@ def test_same_seed_same_texture(loss: pipeline.LossName) -> None:
     assert (first - other).abs().mean() > 0.05
 
 
+@pytest.mark.parametrize("loss", ["shifted", "gram", "swd"])
+def test_layers_count_as_far_as_they_are_trusted(loss: pipeline.LossName) -> None:
+    """Where only the first layer is trusted, what the others say changes nothing."""
+    textures = []
+    for scale in (1.0, 3.0):
+        descriptor = untrained()
+        descriptor.trust = (1.0, 0.0, 0.0, 0.0, 0.0)
+        with torch.no_grad():
+            descriptor.convolutions()[-1].weight *= scale
+        textures.append(Texture(descriptor, CPU)(gravel(), (32, 32), loss=loss, steps=5))
+    assert torch.equal(*textures)
+    assert not torch.equal(textures[0], synthesiser()(gravel(), (32, 32), loss=loss, steps=5))
+
+
 def test_random_filters_make_textures_too() -> None:
     texture = Texture(RandomFilters(4, (3, 7, 15), circular=True), CPU)
     seen: list[Progress] = []

@@ -207,6 +207,14 @@ def test_random_filters_repeat_with_the_seed_and_fit_any_size() -> None:
     assert flat.std(1).max() < 2 * flat.std(1).min()
 
 
+def test_a_distilled_descriptor_is_trusted_less_the_deeper_and_the_others_alike() -> None:
+    trust = load_descriptor("vgg-slim").trust
+    assert len(trust) == 5
+    assert list(trust) == sorted(trust, reverse=True)
+    assert trust[0] > 10 * trust[4] > 0
+    assert set(small_vgg().trust) == set(load_descriptor("random").trust) == {1.0}
+
+
 def test_images_of_the_wrong_shape_are_refused() -> None:
     for wrong in (image(1, 3, 15, 40), image(1, 1, 32, 32), image(3, 32, 32)):
         with pytest.raises(ValueError, match="at least 16"):

@@ -19,6 +19,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG19 = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
 # A twelfth of its cost. The layers that are read are wide, for only they are compared; what lies between is narrow.
 SLIM = ((32, 16), (48, 32), (96, 64, 64), (192, 128, 128, 128), (384,))
+# How much the layers of a distilled network count where a texture is made by them. The deeper, the less it knows of
+# what VGG-19 would say: weighed as the others, relu5_1 leads away from the sample, by VGG-19's own relu5_1, too.
+DISTILLED = (4.0, 2.0, 1.0, 0.15, 0.02)
 LEAST_MEAN = 0.03  # of a layer's mean: channels that hardly ever fire are not blown up beyond this
 
 
@@ -30,6 +33,9 @@ class Descriptor(nn.Module):
         smallest: least height and width of an image.
         circular: see images as tori: what leaves at one side comes in at the other (for textures that tile).
 
+    Attributes:
+        trust: weights of the layers in losses of textures.
+
     Shape:
         image: (B, 3, H, W), sRGB in [0, 1]; H, W >= smallest.
         depth: how many of the layers are wanted; the rest is not computed. All of them without.
@@ -39,6 +45,7 @@ class Descriptor(nn.Module):
     def __init__(self, layers: tuple[str, ...], smallest: int, circular: bool = False) -> None:
         super().__init__()
         self.layers, self.smallest, self.circular = layers, smallest, circular
+        self.trust = (1.0,) * len(layers)
 
     def forward(self, image: Tensor, depth: int | None = None) -> list[Tensor]:
         raise NotImplementedError
@@ -245,5 +252,6 @@ def load_descriptor(
         descriptor = load_vgg19(weights, normalised)
     else:
         descriptor = build(load_checkpoint(name), "vgg", VGG, name)
+        descriptor.trust = DISTILLED[: len(descriptor.layers)]
     descriptor.circular = circular
     return descriptor.eval().to(device).to(memory_format=torch.channels_last)

@@ -179,7 +179,7 @@ class Texture:
         watch: Watch | None,
         start: Tensor | None = None,
     ) -> Tensor:
-        make_loss = partial(_make_loss, loss, seed)
+        make_loss = partial(_make_loss, loss, seed, self.descriptor.trust)
         return optimise(self.descriptor, images, shares, pyramid, make_loss, seed, steps, self.dtype, watch, start)
 
     def _made(
@@ -245,7 +245,7 @@ class Texture:
         images = alike(samples)
         grown = [luminance(image) for image in images] if colour == "luminance" else images
         sample = Sample([image[None].to(self.device) for image in grown], shares, _some(palette(images, shares)))
-        make_loss = partial(_make_loss, loss, seed)
+        make_loss = partial(_make_loss, loss, seed, self.descriptor.trust)
         about = {"loss": loss, **(about or {})}
         return train(self.descriptor, sample, make_loss, steps, seed, self.dtype, about, icc, watch, improved)
 
@@ -360,11 +360,13 @@ def _check(size: Size, steps: int, colour: str, loss: str) -> None:
             raise ValueError(f"{what} is one of {', '.join(get_args(choices))}, not {value!r}")
 
 
-def _make_loss(name: LossName, seed: int, features: list[Tensor], redraw: bool = False) -> Loss:
+def _make_loss(
+    name: LossName, seed: int, weights: Sequence[float], features: list[Tensor], redraw: bool = False
+) -> Loss:
     if name != "swd":
-        return GramLoss(features, "relative", shifts=SHIFTS if name == "shifted" else None)
+        return GramLoss(features, "relative", weights, SHIFTS if name == "shifted" else None)
     # The same directions at every evaluation where one is compared with the next: by L-BFGS, and to keep the best.
-    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=redraw)
+    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=redraw, weights=weights)
 
 
 def _size(image: Tensor) -> Size:
