@@ -29,8 +29,35 @@ def test_orthogonalised_has_the_singular_vectors_of_the_matrix_and_values_near_o
 def test_what_fades_away_counts_for_nothing() -> None:
     matrix = spread_matrix(24, 90)
     faded = torch.cat((matrix, torch.full((4, 90), 1e-40)))
-    expected = torch.cat((orthogonalised(matrix), torch.zeros(4, 90)))
-    torch.testing.assert_close(orthogonalised(faded), expected, atol=1e-4, rtol=0)
+    found = orthogonalised(faded)
+    torch.testing.assert_close(found[:24], orthogonalised(matrix), atol=1e-4, rtol=0)
+    assert not found[24:].any()
+
+
+def test_a_step_computes_in_all_of_float32_and_leaves_the_setting_as_it_was() -> None:
+    kernel = nn.Parameter(torch.ones(4, 3, 3, 3))
+    kernel.grad = torch.ones_like(kernel)
+    seen = []
+    optimizer = Muon([kernel], lr=0.1)
+    along = optimizer._along_momentum
+    optimizer._along_momentum = lambda *a: (seen.append(torch.get_float32_matmul_precision()), along(*a))[1]  # type: ignore[method-assign]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        optimizer.step()
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == ["highest"]
+
+
+def test_weights_decay_by_the_rate_whatever_the_gradient() -> None:
+    parameters = [nn.Parameter(torch.ones(4, 3, 3, 3)), nn.Parameter(torch.ones(5))]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    Muon(parameters, lr=0.1, weight_decay=0.5).step()
+    for parameter in parameters:
+        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 0.95))
 
 
 def test_no_gradient_is_no_step() -> None:

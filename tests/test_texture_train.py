@@ -130,9 +130,11 @@ def test_pictures_too_small_to_judge_by_are_said(recipe: Path, teacher: Path, tm
         train("descriptor", tmp_path / "pictures", recipe, tmp_path / "run", device="cpu", teacher=teacher)
 
 
-def test_the_shipped_recipe_names_what_the_networks_take() -> None:
-    plan = find_recipe("descriptor", None)
+@pytest.mark.parametrize("name", ["vgg-slim", "vgg-slim-more"])
+def test_the_shipped_recipes_name_what_the_networks_take(name: str) -> None:
+    plan = find_recipe("descriptor", Path(name))
     assert plan.name == "vgg-slim"
+    assert plan.validation == find_recipe("descriptor", None).validation
     assert VGG(**plan.model).state_dict().keys() == VGG().state_dict().keys()
     assert all(phase.patch % 16 == 0 for phase in plan.phases)
     DistillationData(**plan.data)
@@ -235,6 +237,12 @@ def test_it_starts_from_another_descriptor_unchanged_but_for_the_channels_scale(
     for ours, theirs in zip(found, shipped, strict=True):
         factor = ours.sum((0, 2, 3)) / theirs.sum((0, 2, 3)).clamp_min(1e-9)
         torch.testing.assert_close(ours, theirs * factor[None, :, None, None], rtol=1e-3, atol=1e-4)
+    for tap in task.model.descriptor.taps:
+        norms = task.model.descriptor.get_parameter(f"features.{tap - 1}.weight").square().sum((1, 2, 3))
+        assert norms.max() == pytest.approx(2, rel=1e-4)  # less where a channel hardly fires
+        assert norms.median() == pytest.approx(2, rel=1e-4)
+    with pytest.raises(TrainingError, match="weights of layers are 0 or more"):
+        build(replace(plan, objective={"layers": [0.0] * 5}), pictures, torch.device("cpu"))
     with pytest.raises(TrainingError, match="do not fit"):
         build(replace(plan, model={"widths": [[6], [6], [8], [8], [8]]}), pictures, torch.device("cpu"))
 
@@ -250,6 +258,17 @@ def test_layers_have_their_weights_in_the_loss() -> None:
     weighted = Distillation(student, layers=[1, 0, 0, 0, 3])((images, lesson))["loss"]
     torch.testing.assert_close(weighted, alone[0] / 4 + alone[4] * 3 / 4)
     torch.testing.assert_close(Distillation(student)((images, lesson))["loss"], torch.stack(alone).mean())
+    for wrong in ([0.0] * 5, [-1.0, 1, 1, 1, 1]):
+        with pytest.raises(ValueError, match="0 or more"):
+            Distillation(student, layers=wrong)
+
+
+def test_autocast_leaves_the_loss_in_float32() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    student = Student(VGG(((6, 4), (6,), (8,), (8,), (8,))), VGG(TEACHER).channels)
+    with torch.autocast("cpu", torch.bfloat16):
+        figures = Distillation(student)((images, teach(VGG(TEACHER)(images))))
+    assert {figure.dtype for figure in figures.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize(

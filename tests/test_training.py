@@ -177,6 +177,26 @@ def test_pictures_of_a_folder_are_drawn_more_often(tmp_path: Path) -> None:
     assert 0.75 < (crops[:, 0, 0, 0] > 0.5).float().mean() < 0.85
 
 
+def test_a_folder_to_draw_from_more_often_has_to_be_there(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    recipe.write_text("repeat = { elsewhere = 2 }\n" + RECIPE)
+    with pytest.raises(TrainingError, match="no folder elsewhere"):
+        run(recipe, pictures, tmp_path / "out")
+
+
+def test_a_run_from_before_there_were_other_optimisers_goes_on_with_its_own(
+    recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run(recipe, pictures, tmp_path / "run", minutes=0)
+    tensors, facts = state.load(tmp_path / "run/state.safetensors", torch.device("cpu"))
+    del facts["recipe"]["optimizer"]
+    state.save(tmp_path / "run/state.safetensors", tensors, facts)
+    recipe.write_text('optimizer = "muon"' + RECIPE)
+    with pytest.raises(TrainingError, match="another optimizer"):
+        run(recipe, pictures, tmp_path / "run", resume=True)
+    recipe.write_text(RECIPE)
+    run(recipe, pictures, tmp_path / "run", resume=True)
+
+
 def test_an_entry_that_a_task_would_pass_over_is_refused(recipe: Path, pictures: Path, tmp_path: Path) -> None:
     recipe.write_text('teacher = "somebody"\n' + RECIPE)
     with pytest.raises(TrainingError, match="denoise has no use for teacher"):
@@ -198,6 +218,7 @@ def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
         (("steps = 8", "steps ="), "cannot be read"),
         (('task = "denoise"', 'task = "codec"'), "is for 'codec'"),
         (("warmup = 2", "repeat = 2"), "repeat is no table"),
+        (("warmup = 2", "repeat = { a = 1.5 }"), "cannot be drawn 1.5 times"),
         (('"unet"', '"gan"'), "network must be one of"),
         (('"fp32"', '"half"'), "precision must be auto or bf16 or fp32, not 'half'"),
     ],

@@ -76,8 +76,15 @@ def generator_for(device: torch.device, seed: int, step: int, rank: int = 0) -> 
 def optimizer_of(recipe: Recipe, parameters: list[nn.Parameter]) -> Optimizer:
     """What a recipe's `optimizer` names, over these parameters."""
     if recipe.optimizer == "muon":
-        return Muon(parameters, recipe.lr, betas=recipe.betas)
+        return Muon(parameters, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
     return torch.optim.AdamW(parameters, recipe.lr, recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+
+
+def plan_of(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON keeps it, without what may change on the way."""
+    free = {"steps": 0, "every": 0, "source": "", "name": ""}
+    plan: dict[str, Any] = json.loads(json.dumps(asdict(replace(recipe, **free))))  # type: ignore[arg-type]
+    return plan
 
 
 class Average:
@@ -133,9 +140,9 @@ class Training:
             TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps`.
         """
         tensors, facts = state.load(self.folder / "state.safetensors", self.fabric.device)
-        plan = self._plan()
-        before = facts.get("recipe", plan)
-        changed = [name for name in plan if plan[name] != before.get(name, plan[name])]
+        plan = plan_of(self.recipe)
+        before = plan_of(Recipe("", "", 0, ())) | facts.get("recipe", plan)
+        changed = [name for name in plan if plan[name] != before[name]]
         if changed:
             raise TrainingError(f"{self.folder} was begun with another {', '.join(changed)}: go on with the same")
         try:
@@ -149,19 +156,13 @@ class Training:
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.pixels, self.best, self.curve = facts["pixels"], facts["best"], facts.get("curve", {})
 
-    def _plan(self) -> dict[str, Any]:
-        """The recipe as JSON keeps it, without what may change on the way."""
-        free = {"steps": 0, "every": 0, "source": "", "name": ""}
-        plan: dict[str, Any] = json.loads(json.dumps(asdict(replace(self.recipe, **free))))  # type: ignore[arg-type]
-        return plan
-
     def save(self) -> None:
         tensors = state.prefixed("average", self.average.tensors)
         for name, objective in self.task.objectives.items():
             tensors |= state.prefixed(f"objective.{name}", objective.state_dict())
             tensors |= state.prefixed(f"optimizer.{name}", state.optimizer_tensors(self.optimizers[name]))
         facts: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "pixels": self.pixels, "best": self.best}
-        facts |= {"curve": self.curve, "recipe": self._plan()}
+        facts |= {"curve": self.curve, "recipe": plan_of(self.recipe)}
         state.save(self.folder / "state.safetensors", tensors, facts)
 
     def run(self, minutes: float | None = None) -> Path:

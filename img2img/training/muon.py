@@ -1,6 +1,7 @@
 """Muon: steps along the orthogonalised momentum of each kernel."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ class Muon(Optimizer):
         lr: learning rate.
         momentum: of the averaged gradient (Nesterov's).
         betas: of Adam.
+        weight_decay: of all, as AdamW's.
 
     References: Jordan 2024, kellerjordan.github.io/posts/muon; Liu 2025, arXiv:2502.16982 (size of a step).
     """
@@ -44,8 +46,9 @@ class Muon(Optimizer):
         lr: float,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "betas": betas})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -54,13 +57,17 @@ class Muon(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                step = self._along_momentum if parameter.ndim == KERNEL else self._adam
-                parameter.add_(step(parameter, parameter.grad, group), alpha=-group["lr"])
+        with whole_float32():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._step(parameter, parameter.grad, group)
         return loss
+
+    def _step(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        step = self._along_momentum if parameter.ndim == KERNEL else self._adam
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(step(parameter, grad, group), alpha=-group["lr"])
 
     def _along_momentum(self, parameter: Tensor, grad: Tensor, group: dict[str, float]) -> Tensor:
         state = self.state[parameter]
@@ -84,11 +91,22 @@ class Muon(Optimizer):
         return mean / (square.sqrt() + EPSILON)
 
 
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Products of matrices in all of float32: in TF32 the Gram matrix gets negative eigenvalues, which then explode."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def orthogonalised(matrix: Tensor) -> Tensor:
     """U V^T of a matrix U S V^T, roughly: singular values between 0.7 and 1.2, those that were nearly 0 left small.
 
     The quintic takes X to (a + b A + c A^2) X with A = X X^T. All its factors commute, so A alone is followed through
-    the rounds, and the long side is touched twice.
+    the rounds, and the long side is touched twice. Needs `whole_float32`.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalised(matrix.T).T

@@ -26,10 +26,15 @@ def load_photographs(
     Pictures that cannot be read or are smaller than `smallest_side` (the recipe's crops) are named on stderr.
 
     Raises:
-        TrainingError: no usable pictures to train on or to hold out.
+        TrainingError: no usable pictures to train on or to hold out, or no folder that `repeat` names.
     """
     training, held_out = split(data, recipe.validation)
-    often = [path for path in training for _ in range(recipe.repeat.get(path.relative_to(data).parts[0], 1))]
+    folders = [path.relative_to(data).parts[0] for path in training]
+    if missing := recipe.repeat.keys() - set(folders):
+        raise TrainingError(
+            f"{data} has no folder {', '.join(sorted(missing))} whose pictures could be drawn more often"
+        )
+    often = [path for path, folder in zip(training, folders, strict=True) for _ in range(recipe.repeat.get(folder, 1))]
     images, problems = load_all(often, smallest_side or max(phase.patch for phase in recipe.phases))
     crops, more = load_all(held_out)
     tell_left_out(list(dict.fromkeys(problems + more)))

@@ -36,7 +36,7 @@ class Recipe:
         optimizer: `adamw`, or `muon` (training.muon).
         lr: peak learning rate; linear warm-up over `warmup` steps, then by the schedule to zero.
         schedule: `cosine`, or `linear`: kept for half of the steps, then falling evenly (pix2pix).
-        weight_decay: of AdamW.
+        weight_decay: of either.
         betas: of AdamW, and of what Muon leaves to Adam.
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, which are what is validated and shipped; 0: the weights themselves.
@@ -115,6 +115,9 @@ def read_recipe(path: Path) -> Recipe:
         for name in ("repeat", "model", "data", "objective"):
             if not isinstance(entries.get(name, {}), dict):
                 raise TypeError(f"{name} is no table")
+        for folder, times in entries.get("repeat", {}).items():
+            if type(times) is not int or times < 1:
+                raise TypeError(f"pictures of {folder} cannot be drawn {times!r} times as often")
         recipe = Recipe(**entries)
         for name, choices in CHOICES.items():
             if (value := getattr(recipe, name)) not in choices:

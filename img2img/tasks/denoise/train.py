@@ -34,6 +34,8 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     network = arguments.pop("network", "unet")
     if network not in NETWORKS:
         raise TrainingError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
+    if network == "estimator":
+        recipe.refuse("loss")
     model = NETWORKS[network](**arguments)
     if recipe.init:
         grow_from(model, load_checkpoint(recipe.init).part(network))

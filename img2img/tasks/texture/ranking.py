@@ -8,7 +8,7 @@ from torch import Tensor
 def sorted_rows(values: Tensor) -> Tensor:
     """Each row of (..., N) from its least to its greatest, without gradients.
 
-    float32 on a CPU by NumPy, whose sorting is vectorised: ten times as fast as PyTorch's.
+    float32 on a CPU by NumPy: with AVX-512 nine times as fast as PyTorch, without hardly faster.
     """
     if values.device.type != "cpu" or values.dtype != torch.float32:
         return values.sort(dim=-1).values
@@ -18,13 +18,20 @@ def sorted_rows(values: Tensor) -> Tensor:
 def order_of(values: Tensor) -> Tensor:
     """Where the numbers of each row, (..., N), are found from the least to the greatest; equal ones as they come.
 
-    float32 on a CPU by NumPy, which sorts integers six times as fast as PyTorch finds an order. Each is made of a
-    number's bits, which are in the order of the numbers but for the sign, and below them its place.
+    float32 on a CPU by NumPy, which sorts integers up to six times as fast as PyTorch finds an order (with AVX-512;
+    without it is hardly faster). Each is made of a number's bits, which are in the order of the numbers but for the
+    sign, and below them its place. Not for NaN.
     """
     if values.device.type != "cpu" or values.dtype != torch.float32:
         return values.argsort(dim=-1, stable=True)
-    bits = (values.detach() + 0.0).numpy().view(np.int32).astype(np.int64)  # + 0.0: there is a -0.0 as well
-    bits ^= (bits >> 63) & 0x7FFFFFFF
-    keys = (bits << 32) | np.arange(bits.shape[-1], dtype=np.int64)
-    keys.sort(axis=-1)
-    return torch.from_numpy(keys & 0xFFFFFFFF)
+    order = np.empty(values.shape, np.int64)
+    place = np.arange(values.shape[-1], dtype=np.int64)
+    rows = (x.reshape(values.shape[:-1].numel(), len(place)) for x in (values.detach().numpy(), order))
+    for row, keys in zip(*rows, strict=True):
+        bits = (row + np.float32(0)).view(np.int32)  # + 0: there is a -0 as well
+        keys[:] = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+        keys <<= 32
+        keys |= place
+        keys.sort()
+        keys &= 0xFFFFFFFF
+    return torch.from_numpy(order)

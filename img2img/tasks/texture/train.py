@@ -60,7 +60,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DescriptorTask":
     """The task of a recipe: `[model]` is for VGG, `[data]` for DistillationData, `[objective]` for Distillation.
 
     Raises:
-        TrainingError: no teacher is named, or there are no usable pictures.
+        TrainingError: no teacher is named, arguments do not fit, or there are no usable pictures.
         WeightsError: the teacher's file cannot be read or holds no VGG.
     """
     recipe.refuse("loss")
@@ -72,8 +72,13 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DescriptorTask":
         raise TrainingError(f"recipe {recipe.name}: the widths must be of {len(LAYERS)} blocks")
     if recipe.init:
         start_from(student, load_checkpoint(recipe.init).part("vgg"))
+    try:
+        halved = DistillationData(**recipe.data).halved
+        Distillation(Student(student, teacher.channels), **recipe.objective)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"recipe {recipe.name}: {error}") from error
     side = max(phase.patch for phase in recipe.phases)
-    largest = 2 * side if DistillationData(**recipe.data).halved else side
+    largest = 2 * side if halved else side
     source, crops = load_crops(recipe, data, device, student.smallest, largest)
     return DescriptorTask(student, teacher, recipe, source, crops)
 
@@ -88,9 +93,11 @@ def start_from(student: VGG, tensors: dict[str, Tensor]) -> None:
         student.load_state_dict(tensors)
     except RuntimeError as error:
         raise TrainingError("the weights to start from do not fit this network") from error
-    # Kernels of the size that they are initialised with: sums of squares of 2.
-    kernels = [student.get_parameter(f"features.{tap - 1}.weight") for tap in student.taps]
-    normalise(student, [kernel.square().sum((1, 2, 3)).div(2).sqrt() for kernel in kernels])
+    for number, tap in enumerate(student.taps):
+        scales = [torch.ones(channels) for channels in student.channels]
+        # Kernels get the size that they are initialised with: sums of squares of 2.
+        scales[number] = student.get_parameter(f"features.{tap - 1}.weight").square().sum((1, 2, 3)).div(2).sqrt()
+        normalise(student, scales)
 
 
 def load_crops(
@@ -225,6 +232,8 @@ class Distillation(nn.Module):
         super().__init__()
         self.student, self.gram = student, gram
         weights = torch.tensor(layer_weights(layers, len(student.maps)))
+        if weights.min() < 0 or not weights.sum() > 0:
+            raise ValueError(f"weights of layers are 0 or more, and not all 0, unlike {layers}")
         self.shares: Tensor
         self.register_buffer("shares", weights / weights.sum(), persistent=False)
 
@@ -236,7 +245,8 @@ class Distillation(nn.Module):
             error, gram = mapped_and_compared(layer, to_teacher, *wanted[:2])
             features.append((error / wanted[2]).mean())
             grams.append(bounded(gram, wanted[1]).mean())
-        parts = {"features": torch.stack(features) @ self.shares, "gram": torch.stack(grams) @ self.shares}
+        # No products of matrices, which autocast would take in bf16.
+        parts = {name: (torch.stack(x) * self.shares).sum() for name, x in (("features", features), ("gram", grams))}
         return {"loss": parts["features"] + self.gram * parts["gram"]} | parts
 
 

@@ -88,7 +88,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
         TrainingError: arguments that do not fit, no usable pairs to train on or to hold out, or weights to start from
             that are of another shape.
     """
-    recipe.refuse("teacher")
+    recipe.refuse("teacher", "repeat")
     try:
         generator = UNetGenerator(**recipe.model)
         pairs, adversary = PairData(**recipe.data), Adversary(**recipe.objective)
