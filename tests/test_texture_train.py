@@ -238,7 +238,7 @@ def test_it_starts_from_another_descriptor_unchanged_but_for_the_channels_scale(
         factor = ours.sum((0, 2, 3)) / theirs.sum((0, 2, 3)).clamp_min(1e-9)
         torch.testing.assert_close(ours, theirs * factor[None, :, None, None], rtol=1e-3, atol=1e-4)
     for tap in task.model.descriptor.taps:
-        norms = task.model.descriptor.get_parameter(f"features.{tap - 1}.weight").square().sum((1, 2, 3))
+        norms = task.model.descriptor.get_parameter(f"features.{tap - 1}.weight").detach().square().sum((1, 2, 3))
         assert norms.max() == pytest.approx(2, rel=1e-4)  # less where a channel hardly fires
         assert norms.median() == pytest.approx(2, rel=1e-4)
     with pytest.raises(TrainingError, match="weights of layers are 0 or more"):
