@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from img2img.checkpoints import names
+from img2img.checkpoints import index, names, weights_file
 from img2img.data.folder import find_images
 from img2img.data.io import FORMATS, read_picture, write_picture
 from img2img.errors import ImageError, Img2ImgError
@@ -61,18 +61,20 @@ class Method:
     Attributes:
         settings: those of the benchmark's settings that it has options for, of the same names.
         descriptors, losses: that it can be combined with; any if None; it has no loss if there are none.
+        weights: shipped ones that it needs beside the descriptor.
         kept: whether it trains something that `--save` keeps and `--net` uses again, which is measured, too.
     """
 
     settings: tuple[str, ...] = ()
     descriptors: tuple[str, ...] | None = None
     losses: tuple[str, ...] | None = None
+    weights: tuple[str, ...] = ()
     kept: bool = False
 
 
 METHODS = {
     "optimize": Method(("steps",)),
-    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=()),
+    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=(), weights=("texture-decoder",)),
     "network": Method(("train_steps",), losses=("gram", "swd"), kept=True),
 }
 """By name. A new one is a line here, and a field of Settings and an option of `bench texture` for each of its own."""
@@ -350,6 +352,7 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
         inputs.append(settings.judge)
     if Path(descriptor).is_file():
         inputs.append(Path(descriptor))
+    inputs += [weights_file(name) for name in (descriptor, *METHODS[method].weights) if name in index()]
     net = folder / f"{sample.name}.safetensors"
     if METHODS[method].kept:
         command += ["--save", str(net)]
