@@ -208,7 +208,7 @@ def test_minimise_counts_its_evaluations() -> None:
 def test_tiles_give_the_same_loss_and_gradient(kind: str, loss: str) -> None:
     descriptor = untrained() if kind == "vgg" else RandomFilters(1, (3, 55), circular=True)
     targets = sample_features(descriptor, gravel()[None])
-    made = pipeline._make_loss(loss, 0, targets)  # type: ignore[arg-type]
+    made = pipeline._make_loss(loss, 0, descriptor.trust, targets)  # type: ignore[arg-type]
     canvas = noise(1, 3, 64, 48)
     whole = Objective(descriptor, made, torch.float32)(canvas)
     tiled = Objective(descriptor, made, torch.float32, whole=0, tile=32)(canvas)

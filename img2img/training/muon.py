@@ -95,6 +95,9 @@ class Muon(Optimizer):
 def whole_float32() -> Iterator[None]:
     """Products of matrices in all of float32: in TF32 the Gram matrix gets negative eigenvalues, which then explode."""
     before = torch.get_float32_matmul_precision()
+    if before == "highest":  # not set again, which would warn of a TF32 that nobody asked for
+        yield
+        return
     torch.set_float32_matmul_precision("highest")
     try:
         yield
