@@ -1,5 +1,7 @@
 """What decoding depends on is the same whole numbers everywhere: integer networks, integer tables."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -130,9 +132,10 @@ def test_rows_of_a_factorised_prior_follow_the_channel_and_the_rate() -> None:
     assert factorized_rows(size, 6553).tolist()[0] == 1  # 1.5 of 15 places: to the lower
 
 
-def test_the_walk_in_integers_expects_what_the_network_expects(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("network", ["hyperprior", "chequerboard"])
+def test_the_walk_in_integers_expects_what_the_network_expects(tmp_path: Path, network: str) -> None:
     """HyperpriorCoding follows HyperpriorCodec.code_slices: same means, sigmas to an eighth of an octave."""
-    loaded = load_codec(write_codec(tmp_path_factory.mktemp("codec"), network="hyperprior"), torch.device("cpu"))
+    loaded = load_codec(write_codec(tmp_path, network=network), torch.device("cpu"))
     codec, coding = loaded.codec, loaded.coding
     assert isinstance(codec, HyperpriorCodec)
     assert isinstance(coding, HyperpriorCoding)
@@ -141,22 +144,37 @@ def test_the_walk_in_integers_expects_what_the_network_expects(tmp_path_factory:
         chosen = coding.choose(y, rate)
         step = exact.interpolate(coding.levels["step"], rate).view(-1, 1, 1) / 2**exact.FRACTION
         log2_step = exact.interpolate(coding.levels["log2_step"], rate).view(-1, 1, 1) / 2**exact.FRACTION
-        symbols = [torch.from_numpy(group.symbols) for group in chosen.groups]
-        z_hat = coding.medians + symbols[0].view(-1, 2, 2) * coding._at("hyper_step", rate)
-        rows = [torch.from_numpy(group.rows) for group in chosen.groups[1:]]
+        z_hat = coding.medians + torch.from_numpy(chosen.groups[0].symbols).view(-1, 2, 2) * coding._at(
+            "hyper_step", rate
+        )
         steps, log2_steps = step.float().split(codec.slices), log2_step.split(codec.slices)
+        groups = iter(chosen.groups[1:])
 
-        def code(i: int, expected: Expected) -> torch.Tensor:
-            eighths = 8 * (expected.log2_sigma[0] - log2_steps[i])
-            coded = rows[i].view(eighths.shape) - coding.gaussians - 26
-            torch.testing.assert_close(coded.float(), eighths.clamp(-26, 56).float(), atol=0.6, rtol=0)
-            return expected.mu + symbols[i + 1].view(expected.mu.shape) * steps[i]
+        def code(i: int, expected: Expected, where: torch.Tensor) -> torch.Tensor:
+            symbols, rows = (torch.from_numpy(part).view(codec.slices[i], -1) for part in next(groups))
+            eighths = 8 * (expected.log2_sigma[0] - log2_steps[i])[:, where]
+            torch.testing.assert_close(
+                (rows - coding.gaussians - 26).float(), eighths.clamp(-26, 56).float(), atol=0.6, rtol=0
+            )
+            y_hat = torch.zeros_like(expected.mu)
+            y_hat[:, :, where] = expected.mu[:, :, where] + symbols * steps[i][..., 0]
+            return y_hat
 
         y_hat, features = codec.code_slices(
             (z_hat / 2**exact.FRACTION).float()[None], torch.tensor([rate / 65535]), torch.Size((1, 64, 6, 5)), code
         )
         wanted = codec.refine(y_hat, codec.steps(torch.tensor([rate / 65535]))[0], features)
     torch.testing.assert_close(chosen.y_hat, wanted[0], atol=0.1, rtol=2e-2)
+
+
+def test_a_chequerboard_has_every_place_once_and_neighbours_apart(tmp_path: Path) -> None:
+    codec = load_codec(write_codec(tmp_path, network="chequerboard"), torch.device("cpu")).codec
+    assert isinstance(codec, HyperpriorCodec)
+    black, white = codec.passes(3, 5)
+    assert (black ^ white).all()
+    assert (black[1:] ^ black[:-1]).all()
+    assert (black[:, 1:] ^ black[:, :-1]).all()
+    assert [where.sum().item() for where in codec.passes(1, 1)] == [1, 0]
 
 
 def test_tables_are_whole_numbers_for_both_networks(tmp_path_factory: pytest.TempPathFactory) -> None:

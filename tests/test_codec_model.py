@@ -33,8 +33,13 @@ def small(kind: type[Codec] = Codec, **arguments: object) -> CodecWithPrior:
     return CodecWithPrior(codec, fitted_prior(codec, crops()))
 
 
-def hyper() -> CodecWithPrior:
-    return small(HyperpriorCodec, slices=(4, 6, 10), hyper_channels=6, features=8, hidden=8)
+def hyper(context: bool = False) -> CodecWithPrior:
+    return small(HyperpriorCodec, slices=(4, 6, 10), hyper_channels=6, features=8, hidden=8, context=context)
+
+
+MODELS = pytest.mark.parametrize(
+    "model", [small(), hyper(), hyper(context=True)], ids=["factorized", "hyperprior", "chequerboard"]
+)
 
 
 def test_a_codec_starts_as_an_orthonormal_block_transform() -> None:
@@ -79,7 +84,7 @@ def test_lambda_and_steps_run_geometrically_between_their_ends() -> None:
     torch.testing.assert_close(step[1] ** 2, step[0] * step[2])
 
 
-@pytest.mark.parametrize("model", [small(), hyper()], ids=["factorized", "hyperprior"])
+@MODELS
 def test_every_parameter_learns(model: CodecWithPrior) -> None:
     model.train()
     for part in model.modules():  # what starts at zero would hide what lies before it
@@ -93,7 +98,7 @@ def test_every_parameter_learns(model: CodecWithPrior) -> None:
     assert model.prior.quantiles.grad.any()
 
 
-@pytest.mark.parametrize("model", [small(), hyper()], ids=["factorized", "hyperprior"])
+@MODELS
 def test_images_in_a_batch_do_not_touch_each_other(model: CodecWithPrior) -> None:
     model.eval()
     x, rate = crops(2), torch.tensor([0.2, 0.9])
@@ -206,6 +211,24 @@ def test_the_task_validates_and_writes_what_it_can_start_from(pictures: Path, tm
     torch.testing.assert_close(
         grown.model.codec.g_a.down[0].conv.weight, task.model.codec.g_a.down[0].conv.weight, atol=1e-3, rtol=1e-2
     )
+
+
+def test_a_codec_goes_on_from_another_and_may_get_a_chequerboard(pictures: Path, tmp_path: Path) -> None:
+    model = {"network": "hyperprior", "widths": [8, 12, 16], "slices": [4, 12], "hyper_channels": 4, "hidden": 8}
+    task = build(recipe(model=model), pictures, torch.device("cpu"))
+    for parameter in task.model.parameters():
+        parameter.data.add_(0.01)
+    task.ship(task.model.state_dict(), tmp_path / "tiny.safetensors", {"steps": 0})
+    with torch.no_grad():
+        before = task.validate(task.model.eval())
+        for more in ({}, {"context": True}):
+            init = str(tmp_path / "tiny.safetensors")
+            grown = build(recipe(model=model | more, init=init), pictures, torch.device("cpu"))
+            assert grown.validate(grown.model.eval()) == pytest.approx(before, rel=2e-3)
+        other = build(recipe(model=model | {"hidden": 12}, init=init), pictures, torch.device("cpu"))
+    # Of another shape only the transforms fit.
+    theirs, own = (codec.g_s.up[0].conv.weight for codec in (other.model.codec, task.model.codec))
+    torch.testing.assert_close(theirs, own, atol=1e-3, rtol=1e-2)
 
 
 def test_wrong_networks_are_named(pictures: Path) -> None:

@@ -17,7 +17,7 @@ from img2img.errors import BitstreamError, Img2ImgError, WeightsError
 from img2img.tasks.compress import Compressor, Decompressor, Target
 from img2img.tasks.compress.bitstream import read_stream, write_stream
 
-NETWORKS = ("factorized", "hyperprior")
+NETWORKS = ("factorized", "hyperprior", "chequerboard")
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

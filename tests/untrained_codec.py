@@ -16,12 +16,16 @@ HYPER = {"slices": [8, 24, 32], "hyper_channels": 8, "features": 16, "hidden": 1
 
 
 def write_codec(folder: Path, name: str = "untrained", network: str = "factorized") -> Path:
-    """Write NAME.safetensors into a folder; network is `factorized` or `hyperprior`."""
+    """Write NAME.safetensors into a folder; network is `factorized`, `hyperprior` or `chequerboard` (in two passes)."""
     torch.manual_seed(0)
     config: dict[str, Any] = {"widths": [24, 48, 64], "kernels": [5, 3, 3]}
+    if network == "chequerboard":
+        network, config = "hyperprior", config | {"context": True}
     if network == "hyperprior":
         config |= HYPER
     codec = NETWORKS[network][0](**config)
+    for layer in getattr(codec, "context", []):
+        torch.nn.init.normal_(layer.weight, std=0.05)  # it begins as nothing
     sample = torch.rand(32, 3, 4, 4).mul(0.5).add(0.25)
     sample = torch.nn.functional.interpolate(sample, scale_factor=32, mode="bicubic")
     start_as_klt(codec, sample, strength=0)

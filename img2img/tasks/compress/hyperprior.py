@@ -24,7 +24,9 @@ class HyperpriorCodec(Codec):
     """A Codec whose latents are coded with means and scales predicted from hyper-latents z and from earlier slices.
 
     The channels of y are coded in slices. What is expected of a slice follows from z_hat and the slices before it, so
-    that a decoder can follow. At the end a latent residual prediction moves each latent within its quantisation bin.
+    that a decoder can follow; with `context` one half of a slice, as the black squares of a chequerboard, comes first,
+    and the other half follows from it, too. At the end a latent residual prediction moves each latent within its
+    quantisation bin.
 
     All networks see latents divided by `unit`, powers of two near each channel's standard deviation, so that they can
     also be run in integer arithmetic (exact.py).
@@ -34,6 +36,7 @@ class HyperpriorCodec(Codec):
         hyper_channels: of z.
         features: of what h_s makes of z_hat.
         hidden: feature maps inside the networks.
+        context: whether slices are coded in two passes.
         codec: arguments of Codec.
 
     Shape:
@@ -41,7 +44,8 @@ class HyperpriorCodec(Codec):
 
     References: Minnen et al. 2018, arXiv:1809.02736 (mean and scale); Minnen & Singh 2020, arXiv:2007.08739 (slices,
         residual prediction; here one network after all slices, not one in each: it lies outside what must be exact);
-        He et al. 2022, arXiv:2203.10886 (slices of growing size).
+        He et al. 2021, arXiv:2103.15306 (chequerboard); He et al. 2022, arXiv:2203.10886 (slices of growing size, with
+        a chequerboard in each).
     """
 
     unit: Tensor
@@ -52,6 +56,7 @@ class HyperpriorCodec(Codec):
         hyper_channels: int = 64,
         features: int = 128,
         hidden: int = 128,
+        context: bool = False,
         **codec: object,
     ) -> None:
         super().__init__(**codec)  # type: ignore[arg-type]
@@ -73,7 +78,7 @@ class HyperpriorCodec(Codec):
             nn.PixelShuffle(2),
             nn.ReLU(),
         )
-        self.expect = nn.ModuleList()
+        self.expect, self.context = nn.ModuleList(), nn.ModuleList()
         before = 0
         for width in self.slices:
             last = conv(hidden, 2 * width, 1)
@@ -83,8 +88,10 @@ class HyperpriorCodec(Codec):
                 nn.Sequential(conv(features + 1 + before, hidden), nn.ReLU(), conv(hidden, hidden, 1), nn.ReLU(), last)
             )
             before += width
+            if context:
+                self.context.append(nothing(conv(width, hidden)))
         self.residual = nn.Sequential(conv(self.latents + features, hidden), nn.ReLU(), conv(hidden, self.latents, 1))
-        self.residual[-1].get_parameter("weight").data.zero_()
+        nothing(self.residual[-1])
         self.register_buffer("unit", torch.ones(1, self.latents, 1, 1))
         self.log_hyper_step = nn.Parameter(torch.zeros(len(self.log_step), hyper_channels))
 
@@ -96,16 +103,24 @@ class HyperpriorCodec(Codec):
         """z of y."""
         return self.h_a(pad_to_multiple(y / self.unit, HYPER_STRIDE))
 
+    def passes(self, height: int, width: int) -> list[Tensor]:
+        """Which latents are coded in each pass through a slice: masks (h, w), each place in just one of them."""
+        if not self.context:
+            return [torch.ones(height, width, dtype=torch.bool, device=self.unit.device)]
+        line = torch.arange(max(height, width), device=self.unit.device)
+        black = (line[:height, None] + line[:width]) % 2 == 0
+        return [black, ~black]
+
     def code_slices(
-        self, z_hat: Tensor, rate: Tensor, size: torch.Size, code: Callable[[int, Expected], Tensor]
+        self, z_hat: Tensor, rate: Tensor, size: torch.Size, code: Callable[[int, Expected, Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Go through the slices: `code(i, expected)` gives y_hat of slice i, and the next is expected from it.
+        """Go through the slices: `code(i, expected, where)` gives y_hat of slice i, from which more is expected.
 
         Args:
             z_hat: quantised hyper-latents.
             rate: (B,) in [0, 1].
             size: of y.
-            code: from a slice's number and Expected to its y_hat (B, slice, h, w).
+            code: from a slice's number, Expected and one of `passes` to its y_hat (B, slice, h, w), 0 outside.
 
         Returns:
             y_hat (B, M, h, w), and the features of h_s (B, features, h, w) that `refine` needs.
@@ -115,12 +130,26 @@ class HyperpriorCodec(Codec):
         seen = [features, rate.view(-1, 1, 1, 1).expand(-1, 1, height, width).to(features.dtype)]
         coded = []
         for i, (unit, network) in enumerate(zip(self.unit.split(self.slices, 1), self.expect, strict=True)):
-            mu, log2_sigma = network(torch.cat(seen, 1)).float().chunk(2, 1)
-            coded.append(code(i, Expected(mu * unit, log2_sigma + unit.log2())))
-            seen.append((coded[-1] / unit).to(features.dtype))
+            assert isinstance(network, nn.Sequential)
+            hidden = network[0](torch.cat(seen, 1))
+            y_hat = torch.zeros(())
+            for number, where in enumerate(self.passes(height, width)):
+                if number:
+                    hidden = hidden + self.context[i]((y_hat / unit).to(features.dtype))
+                mu, log2_sigma = network[1:](hidden).float().chunk(2, 1)
+                y_hat = y_hat + code(i, Expected(mu * unit, log2_sigma + unit.log2()), where)
+            coded.append(y_hat)
+            seen.append((y_hat / unit).to(features.dtype))
         return torch.cat(coded, 1), features
 
     def refine(self, y_hat: Tensor, step: Tensor, features: Tensor) -> Tensor:
         """Latent residual prediction: y_hat moved by less than half a step."""
         seen = torch.cat(((y_hat / self.unit).to(features.dtype), features), 1)
         return y_hat + 0.5 * step * torch.tanh(self.residual(seen).float())
+
+
+def nothing(layer: nn.Module) -> nn.Module:
+    """A convolution that at first adds nothing."""
+    layer.get_parameter("weight").data.zero_()
+    layer.get_parameter("bias").data.zero_()
+    return layer

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...checkpoints import Checkpoint
 from ...errors import WeightsError
@@ -125,7 +125,10 @@ class HyperpriorCoding:
         self.codec, self.chooser = codec, Chooser(read_tables(checkpoint))
         self.medians = checkpoint.tensors["tables.medians"].double().view(-1, 1, 1)
         self.h_s = exact.IntegerNetwork(codec.h_s)
-        self.expect = [exact.IntegerNetwork(network) for network in codec.expect]  # type: ignore[arg-type]
+        # The first layer by itself: what an earlier pass has coded is added behind it.
+        self.first = [exact.IntegerNetwork(network[:1]) for network in codec.expect]  # type: ignore[index]
+        self.expect = [exact.IntegerNetwork(network[1:]) for network in codec.expect]  # type: ignore[index]
+        self.context = [exact.IntegerNetwork(nn.Sequential(layer)) for layer in codec.context]
         self.log2_unit = checkpoint.tensors["tables.log2_unit"].view(-1, 1, 1)
         self.gaussians = len(self.chooser.tables.lengths) - (LOG2_SIGMAS[1] - LOG2_SIGMAS[0] + 1)
         self.levels = {name: checkpoint.tensors[f"tables.{name}"] for name in ("step", "log2_step", "hyper_step")}
@@ -138,8 +141,8 @@ class HyperpriorCoding:
         groups = [Group(symbols, rows)]
         parts = y.double().mul(2**exact.FRACTION).split(self.codec.slices)
 
-        def code(i: int, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
-            symbols = self.chooser(((parts[i] - mu) / step).flatten().numpy(), rows, effort)
+        def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
+            symbols = self.chooser(((parts[i] - mu) / step)[:, where].flatten().numpy(), rows, effort)
             groups.append(Group(symbols, rows))
             return symbols
 
@@ -150,7 +153,7 @@ class HyperpriorCoding:
         rows = factorized_rows(size, rate)
         groups = [Group(decoder.pull(rows), rows)]
 
-        def code(i: int, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
+        def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
             groups.append(Group(decoder.pull(rows), rows))
             return groups[-1].symbols
 
@@ -162,11 +165,11 @@ class HyperpriorCoding:
         hyper_size: torch.Size,
         size: torch.Size,
         rate: int,
-        code: Callable[[int, Tensor, Tensor, np.ndarray], np.ndarray],
+        code: Callable[[int, Tensor, Tensor, Tensor, np.ndarray], np.ndarray],
     ) -> Tensor:
         """HyperpriorCodec.code_slices and refine; all that symbols depend on is a whole number of 2^-10.
 
-        `code(i, mu, step, rows)` chooses or decodes the symbols of slice i.
+        `code(i, where, mu, step, rows)` chooses or decodes the symbols of slice i at the places of one pass.
         """
         z_hat = self.medians + torch.from_numpy(hyper_symbols).view(hyper_size) * self._at("hyper_step", rate)
         features = self.h_s(z_hat[None])[..., : size[0], : size[1]]
@@ -174,13 +177,22 @@ class HyperpriorCoding:
         seen, coded = [features, plane], []
         steps, log2_steps = (self._at(name, rate).split(self.codec.slices) for name in ("step", "log2_step"))
         units = self.log2_unit.split(self.codec.slices)
-        for i, (network, step, log2_step, unit) in enumerate(zip(self.expect, steps, log2_steps, units, strict=True)):
-            mu, log2_sigma = network(torch.cat(seen, 1))[0].chunk(2)
-            mu = exact.divide(mu, -unit)
-            eighths = exact.divide(log2_sigma + unit * 2**exact.FRACTION - log2_step, exact.FRACTION - 3)
-            rows = (eighths.clamp(*LOG2_SIGMAS) - LOG2_SIGMAS[0]).int().flatten().numpy() + self.gaussians
-            symbols = torch.from_numpy(code(i, mu, step, rows)).view(mu.shape)
-            seen.append(exact.divide(mu + symbols * step, unit)[None].clamp(-exact.LARGEST, exact.LARGEST))
+        passes = [where.cpu() for where in self.codec.passes(*size)]
+        for i, (step, log2_step, unit) in enumerate(zip(steps, log2_steps, units, strict=True)):
+            hidden = self.first[i](torch.cat(seen, 1))
+            mu, symbols = torch.zeros(2, len(unit), *size, dtype=torch.float64)
+            y_hat = torch.zeros_like(mu)
+            for number, where in enumerate(passes):
+                if number:
+                    hidden = (hidden + self.context[i](y_hat[None])).clamp_(-exact.LARGEST, exact.LARGEST)
+                expected, log2_sigma = self.expect[i](hidden)[0].chunk(2)
+                expected = exact.divide(expected, -unit)
+                eighths = exact.divide(log2_sigma + unit * 2**exact.FRACTION - log2_step, exact.FRACTION - 3)[:, where]
+                rows = (eighths.clamp(*LOG2_SIGMAS) - LOG2_SIGMAS[0]).int().flatten().numpy() + self.gaussians
+                mu[:, where] = expected[:, where]
+                symbols[:, where] = torch.from_numpy(code(i, where, expected, step, rows)).double().view(len(unit), -1)
+                y_hat = exact.divide(mu + symbols * step, unit).clamp(-exact.LARGEST, exact.LARGEST)
+            seen.append(y_hat[None])
             coded.append((mu, symbols))
         return self._restore(coded, features, rate)
 

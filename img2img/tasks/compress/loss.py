@@ -18,9 +18,10 @@ def noisy(x: Tensor, step: Tensor) -> Tensor:
     return x + (torch.rand_like(x) - 0.5) * step
 
 
-def bits(probability: Tensor) -> Tensor:
-    """Of each image in a batch: (B,)."""
-    return -probability.log2().sum((1, 2, 3))
+def bits(probability: Tensor, where: Tensor | None = None) -> Tensor:
+    """Of each image in a batch: (B,); `where`: of these places (h, w) only."""
+    each = -probability.log2()
+    return (each if where is None else each * where).sum((1, 2, 3))
 
 
 class CodecWithPrior(nn.Module):
@@ -64,16 +65,16 @@ class CodecWithPrior(nn.Module):
         z_hat = self.prior.medians() + bins * hyper_step
         step, step_back = codec.steps(rate)
         parts = list(zip(*(t.split(codec.slices, 1) for t in (y, step, step_back)), strict=True))
-        restored, costs = [], [total]
+        restored, costs = [torch.zeros_like(part) for part, *_ in parts], [total]
 
-        def code(i: int, expected: Expected) -> Tensor:
+        def code(i: int, expected: Expected, where: Tensor) -> Tensor:
             y_i, step_i, step_back_i = parts[i]
             bins = round_through((y_i - expected.mu) / step_i)
             y_hat = expected.mu + bins * step_i
             seen = noisy(y_i, step_i) if self.training else y_hat
-            costs.append(bits(gaussian_probability(seen, expected.mu, expected.log2_sigma.exp2(), step_i)))
-            restored.append(expected.mu + bins * step_back_i)
-            return y_hat
+            costs.append(bits(gaussian_probability(seen, expected.mu, expected.log2_sigma.exp2(), step_i), where))
+            restored[i] = restored[i] + (expected.mu + bins * step_back_i) * where
+            return y_hat * where
 
         _, features = codec.code_slices(z_hat, rate, y.shape, code)
         return codec.refine(torch.cat(restored, 1), step, features), torch.stack(costs).sum(0)

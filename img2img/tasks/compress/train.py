@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ...checkpoints import load_checkpoint, save_checkpoint
+from ...checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...metrics import psnr8
@@ -41,11 +41,27 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "CodecTask":
     if any(phase.patch % codec.stride for phase in recipe.phases):
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {codec.stride} pixels")
     sample = source.sample(256, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed)).cpu()
-    if recipe.init:
-        start_from(codec, load_checkpoint(recipe.init).part("codec"))
+    before = load_checkpoint(recipe.init) if recipe.init else None
+    if before:
+        start_from(codec, transforms(before))
     else:
         start_as_klt(codec, sample)
-    return CodecTask(CodecWithPrior(codec, fitted_prior(codec, sample)), network, recipe, source, crops)
+    model = CodecWithPrior(codec, fitted_prior(codec, sample))
+    if before and shape(before.header) == shape({"network": network, "config": arguments}):
+        go_on_from(model, before)
+    return CodecTask(model, network, recipe, source, crops)
+
+
+def transforms(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """g_a, g_s and the steps of a codec's weights: what all kinds of codecs have alike."""
+    return {
+        k: v for k, v in checkpoint.part("codec").items() if k.startswith(("g_a.", "g_s.", "log_step", "log_ratio"))
+    }
+
+
+def shape(header: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What two codecs must share for one to take over the other's entropy model; `context` may come later."""
+    return header.get("network"), {k: v for k, v in header.get("config", {}).items() if k != "context"}
 
 
 def start_from(codec: Codec, tensors: dict[str, Tensor]) -> None:
@@ -59,6 +75,19 @@ def start_from(codec: Codec, tensors: dict[str, Tensor]) -> None:
     if misfits:
         raise TrainingError(f"the weights to start from do not fit this codec: {misfits[0]}")
     codec.load_state_dict(tensors, strict=False)
+
+
+def go_on_from(model: CodecWithPrior, checkpoint: Checkpoint) -> None:
+    """Take over everything that a codec of the same `shape` was trained to: its entropy model, too.
+
+    Raises:
+        TrainingError: the model lacks something of it.
+    """
+    tensors = {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tables.")}
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    missing, unexpected = model.load_state_dict(floats, strict=False)
+    if more := unexpected + [k for k in missing if not k.startswith("codec.context.")]:
+        raise TrainingError(f"the weights to start from do not fit this codec: {more[0]}")
 
 
 @torch.no_grad()
