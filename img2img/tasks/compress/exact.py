@@ -18,8 +18,8 @@ LARGEST = 2.0**23  # of features: 8192
 
 def divide(x: Tensor, shift: int | Tensor) -> Tensor:
     """x / 2^shift, rounded to an integer, halves up. Exact, for powers of two divide without rounding."""
-    scale = 2.0**-shift if isinstance(shift, int) else torch.ldexp(torch.ones_like(x), -shift)
-    return torch.floor(x * scale + 0.5)
+    scale = 2.0**-shift if isinstance(shift, int) else torch.ldexp(torch.ones_like(shift, dtype=x.dtype), -shift)
+    return (x * scale).add_(0.5).floor_()
 
 
 class IntegerNetwork:
