@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,9 +81,9 @@ def optimizer_of(recipe: Recipe, parameters: list[nn.Parameter]) -> Optimizer:
 
 
 def plan_of(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON keeps it, without what may change on the way."""
-    free = {"steps": 0, "every": 0, "source": "", "name": ""}
-    plan: dict[str, Any] = json.loads(json.dumps(asdict(replace(recipe, **free))))  # type: ignore[arg-type]
+    """A recipe as JSON keeps it, without what may change on the way: its length, its crops, its name."""
+    free = ("steps", "phases", "every", "source", "name")
+    plan: dict[str, Any] = json.loads(json.dumps({k: v for k, v in asdict(recipe).items() if k not in free}))
     return plan
 
 
@@ -137,7 +137,8 @@ class Training:
         """Go on from the folder's state.
 
         Raises:
-            TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps`.
+            TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps` and
+                `phases`.
         """
         tensors, facts = state.load(self.folder / "state.safetensors", self.fabric.device)
         plan = plan_of(self.recipe)
