@@ -219,10 +219,10 @@ def test_a_codec_goes_on_from_another_and_may_get_a_chequerboard(pictures: Path,
     for parameter in task.model.parameters():
         parameter.data.add_(0.01)
     task.ship(task.model.state_dict(), tmp_path / "tiny.safetensors", {"steps": 0})
+    init = str(tmp_path / "tiny.safetensors")
     with torch.no_grad():
         before = task.validate(task.model.eval())
         for more in ({}, {"context": True}):
-            init = str(tmp_path / "tiny.safetensors")
             grown = build(recipe(model=model | more, init=init), pictures, torch.device("cpu"))
             assert grown.validate(grown.model.eval()) == pytest.approx(before, rel=2e-3)
         other = build(recipe(model=model | {"hidden": 12}, init=init), pictures, torch.device("cpu"))
@@ -236,3 +236,5 @@ def test_wrong_networks_are_named(pictures: Path) -> None:
         build(recipe(model={"network": "transformer"}), pictures, torch.device("cpu"))
     with pytest.raises(TrainingError, match="do not fit this codec"):
         start_from(Codec(widths=(8, 12, 16)), {"g_a.nothing": torch.zeros(1)})
+    with pytest.raises(TrainingError, match="do not fit this codec"):
+        build(recipe(init="noise-estimator"), pictures, torch.device("cpu"))

@@ -103,11 +103,11 @@ class HyperpriorCodec(Codec):
         """z of y."""
         return self.h_a(pad_to_multiple(y / self.unit, HYPER_STRIDE))
 
-    def passes(self, height: int, width: int) -> list[Tensor]:
+    def passes(self, height: int, width: int, device: torch.device) -> list[Tensor]:
         """Which latents are coded in each pass through a slice: masks (h, w), each place in just one of them."""
         if not self.context:
-            return [torch.ones(height, width, dtype=torch.bool, device=self.unit.device)]
-        line = torch.arange(max(height, width), device=self.unit.device)
+            return [torch.ones(height, width, dtype=torch.bool, device=device)]
+        line = torch.arange(max(height, width), device=device)
         black = (line[:height, None] + line[:width]) % 2 == 0
         return [black, ~black]
 
@@ -128,12 +128,13 @@ class HyperpriorCodec(Codec):
         height, width = size[-2:]
         features = self.h_s(z_hat)[..., :height, :width]
         seen = [features, rate.view(-1, 1, 1, 1).expand(-1, 1, height, width).to(features.dtype)]
+        passes = self.passes(height, width, features.device)
         coded = []
         for i, (unit, network) in enumerate(zip(self.unit.split(self.slices, 1), self.expect, strict=True)):
             assert isinstance(network, nn.Sequential)
             hidden = network[0](torch.cat(seen, 1))
             y_hat = torch.zeros(())
-            for number, where in enumerate(self.passes(height, width)):
+            for number, where in enumerate(passes):
                 if number:
                     hidden = hidden + self.context[i]((y_hat / unit).to(features.dtype))
                 mu, log2_sigma = network[1:](hidden).float().chunk(2, 1)

@@ -177,7 +177,7 @@ class HyperpriorCoding:
         seen, coded = [features, plane], []
         steps, log2_steps = (self._at(name, rate).split(self.codec.slices) for name in ("step", "log2_step"))
         units = self.log2_unit.split(self.codec.slices)
-        passes = [where.cpu() for where in self.codec.passes(*size)]
+        passes = self.codec.passes(size[0], size[1], torch.device("cpu"))
         for i, (step, log2_step, unit) in enumerate(zip(steps, log2_steps, units, strict=True)):
             hidden = self.first[i](torch.cat(seen, 1))
             mu, symbols = torch.zeros(2, len(unit), *size, dtype=torch.float64)

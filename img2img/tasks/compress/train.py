@@ -1,6 +1,7 @@
 """Training data, validation and shipping of the codec."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,52 +43,41 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "CodecTask":
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {codec.stride} pixels")
     sample = source.sample(256, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed)).cpu()
     before = load_checkpoint(recipe.init) if recipe.init else None
-    if before:
-        start_from(codec, transforms(before))
+    if before is not None:
+        start_from(codec, before.part("codec"))
     else:
         start_as_klt(codec, sample)
     model = CodecWithPrior(codec, fitted_prior(codec, sample))
-    if before and shape(before.header) == shape({"network": network, "config": arguments}):
-        go_on_from(model, before)
+    if before is not None and not go_on_from(model, before):
+        print("only the transforms are taken over: the entropy model is another", file=sys.stderr)
     return CodecTask(model, network, recipe, source, crops)
 
 
-def transforms(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """g_a, g_s and the steps of a codec's weights: what all kinds of codecs have alike."""
-    return {
-        k: v for k, v in checkpoint.part("codec").items() if k.startswith(("g_a.", "g_s.", "log_step", "log_ratio"))
-    }
-
-
-def shape(header: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What two codecs must share for one to take over the other's entropy model; `context` may come later."""
-    return header.get("network"), {k: v for k, v in header.get("config", {}).items() if k != "context"}
-
-
 def start_from(codec: Codec, tensors: dict[str, Tensor]) -> None:
-    """Take over the transforms and steps of another codec.
+    """Take over the transforms and steps of another codec, of whatever kind.
 
     Raises:
-        TrainingError: they are not of the same shape.
+        TrainingError: it has none, or they are not of the same shape.
     """
-    own = codec.state_dict()
-    misfits = [k for k, v in tensors.items() if k not in own or own[k].shape != v.shape]
+    own = {k: v for k, v in codec.state_dict().items() if k.startswith(("g_a.", "g_s.", "log_step", "log_ratio"))}
+    misfits = [k for k, v in own.items() if k not in tensors or tensors[k].shape != v.shape]
     if misfits:
         raise TrainingError(f"the weights to start from do not fit this codec: {misfits[0]}")
-    codec.load_state_dict(tensors, strict=False)
+    codec.load_state_dict({k: tensors[k] for k in own}, strict=False)
 
 
-def go_on_from(model: CodecWithPrior, checkpoint: Checkpoint) -> None:
-    """Take over everything that a codec of the same `shape` was trained to: its entropy model, too.
+def go_on_from(model: CodecWithPrior, checkpoint: Checkpoint) -> bool:
+    """Take over all of another codec, its entropy model, too, if it is of the same shape; `context` may be new.
 
-    Raises:
-        TrainingError: the model lacks something of it.
+    Returns:
+        whether it was; if not, nothing has changed.
     """
-    tensors = {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tables.")}
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    missing, unexpected = model.load_state_dict(floats, strict=False)
-    if more := unexpected + [k for k in missing if not k.startswith("codec.context.")]:
-        raise TrainingError(f"the weights to start from do not fit this codec: {more[0]}")
+    own, theirs = model.state_dict(), {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tables.")}
+    lacking = [k for k in own.keys() - theirs.keys() if not k.startswith("codec.context.")]
+    if lacking or any(k not in own or own[k].shape != v.shape for k, v in theirs.items()):
+        return False
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in theirs.items()}, strict=False)
+    return True
 
 
 @torch.no_grad()
