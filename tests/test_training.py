@@ -241,7 +241,7 @@ def test_no_pictures_no_state_and_a_run_already_there_are_said(recipe: Path, pic
     run(recipe, pictures, tmp_path / "c", minutes=0)
     with pytest.raises(TrainingError, match="--resume"):
         run(recipe, pictures, tmp_path / "c")
-    recipe.write_text(RECIPE.replace("patch = 24", "patch = 32").replace("steps = 8", "steps = 9"))
+    recipe.write_text(RECIPE.replace("steps = 8", "steps = 9").replace("every = 3", "every = 2"))
     run(recipe, pictures, tmp_path / "c", resume=True, minutes=0)  # these may change
     recipe.write_text(RECIPE.replace("[8, 8]", "[8, 12]"))
     with pytest.raises(TrainingError, match="begun with another model: go on with the same"):

@@ -81,8 +81,8 @@ def optimizer_of(recipe: Recipe, parameters: list[nn.Parameter]) -> Optimizer:
 
 
 def plan_of(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON keeps it, without what may change on the way: its length, its crops, its name."""
-    free = ("steps", "phases", "every", "source", "name")
+    """A recipe as JSON keeps it, without what may change on the way."""
+    free = ("steps", "every", "source", "name")
     plan: dict[str, Any] = json.loads(json.dumps({k: v for k, v in asdict(recipe).items() if k not in free}))
     return plan
 
@@ -137,8 +137,7 @@ class Training:
         """Go on from the folder's state.
 
         Raises:
-            TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps` and
-                `phases`.
+            TrainingError: there is none, or it belongs to another model, or to another recipe but for `steps`.
         """
         tensors, facts = state.load(self.folder / "state.safetensors", self.fabric.device)
         plan = plan_of(self.recipe)
