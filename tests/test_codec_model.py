@@ -213,6 +213,14 @@ def test_the_task_validates_and_writes_what_it_can_start_from(pictures: Path, tm
     )
 
 
+def test_a_batch_has_rates_from_the_whole_scale(pictures: Path) -> None:
+    task = build(recipe(), pictures, torch.device("cpu"))
+    rates = torch.stack([task.batch(32, 4, torch.Generator().manual_seed(i))[1] for i in range(50)])
+    assert (rates.mul(4).floor().sort(1).values == torch.arange(4.0)).all()  # one in each quarter
+    assert ((rates * 4) % 1).std() > 0.2
+    assert rates[:, 0].max() > 0.75 > 0.25 > rates[:, 0].min()  # in any order
+
+
 def test_a_codec_goes_on_from_another_and_may_get_a_chequerboard(pictures: Path, tmp_path: Path) -> None:
     model = {"network": "hyperprior", "widths": [8, 12, 16], "slices": [4, 12], "hyper_channels": 4, "hidden": 8}
     task = build(recipe(model=model), pictures, torch.device("cpu"))

@@ -102,8 +102,10 @@ class CodecTask:
         self.held_out = [whole_blocks(crop, model.codec.stride) for crop in crops]
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Crops, and a rate for each: one in every nth of the scale, so that no step sees only high or only low ones."""
         x = self.source.sample(n, patch, generator)
-        return x, torch.rand(n, generator=generator, device=x.device)
+        order = torch.randperm(n, generator=generator, device=x.device)
+        return x, (order + torch.rand(n, generator=generator, device=x.device)) / n
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Bits per pixel and PSNR at each of RATES; score: minus the mean of log2(bpp + lambda * MSE) over all."""
