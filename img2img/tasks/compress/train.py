@@ -102,7 +102,7 @@ class CodecTask:
         self.held_out = [whole_blocks(crop, model.codec.stride) for crop in crops]
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Crops, and a rate for each: one in every nth of the scale, so that no step sees only high or only low ones."""
+        """Crops, and a rate for each: one in every nth of the scale, so that no step sees only high or low ones."""
         x = self.source.sample(n, patch, generator)
         order = torch.randperm(n, generator=generator, device=x.device)
         return x, (order + torch.rand(n, generator=generator, device=x.device)) / n
