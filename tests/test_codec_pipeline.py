@@ -106,7 +106,7 @@ def test_tiles_leave_no_seams(shipped: Compressor, reader: Decompressor) -> None
     picture = photograph(400, 500)
     tiled = Compressor(shipped.model, torch.float32, tile=256)
     one, many = (reader.decompress(c.compress(picture, Target(quality=50)).data) for c in (shipped, tiled))
-    assert psnr(picture, many) == pytest.approx(psnr(picture, one), abs=0.02)
+    assert psnr(picture, many) == pytest.approx(psnr(picture, one), abs=0.05)
     single, error = (np.square(picture.samples.astype(float) - result.samples).mean((1, 2)) for result in (one, many))
     assert error[254:258].mean() < 1.1 * single[254:258].mean()
 
