@@ -259,9 +259,7 @@ class Decompressor:
         others = [other.hash.hex() for other in self._loaded.values() if other.name == header.model]
         if others:
             have = f"another version than is here: {header.model_hash.hex()}, not {', '.join(others)}"
-            raise BitstreamError(
-                f"the file needs the codec {header.model!r} in {have}; those must be given, too (--model FILE)"
-            )
+            raise BitstreamError(f"the file needs the codec {header.model!r} in {have} (--model takes its weights)")
         raise BitstreamError(
             f"the file needs the codec {header.model!r} ({header.model_hash.hex()}), which is not here"
         )
