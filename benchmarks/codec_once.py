@@ -79,7 +79,7 @@ def main(
 
 def _peer(clock: Clock, peer: Any, direction: str, setting: float, source: Path, target: Path) -> None:
     with clock.part("import"):
-        from img2img.data.io import Picture, read_picture, write_picture
+        from img2img.images import Picture, read_picture, write_picture
     if direction == "encode":
         with clock.part("file"):
             pixels = read_picture(source).samples
@@ -98,7 +98,7 @@ def _peer(clock: Clock, peer: Any, direction: str, setting: float, source: Path,
 
 def _encode(clock: Clock, model: str, quality: float, source: Path, target: Path, device: str, precision: str) -> None:
     with clock.part("import"):
-        from img2img.data.io import read_picture
+        from img2img.images import read_picture
         from img2img.tasks.compress import Compressor, Target
     with clock.part("weights"):
         compressor = Compressor.from_pretrained(model, device=device, precision=precision)
@@ -113,7 +113,7 @@ def _encode(clock: Clock, model: str, quality: float, source: Path, target: Path
 
 def _decode(clock: Clock, model: str, source: Path, target: Path, device: str, precision: str) -> None:
     with clock.part("import"):
-        from img2img.data.io import write_picture
+        from img2img.images import write_picture
         from img2img.tasks.compress import Decompressor
     with clock.part("weights"):
         decompressor = Decompressor(device=device, precision=precision, models=[model])

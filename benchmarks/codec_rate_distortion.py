@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from img2img.data.io import Picture, in_8_bits, read_picture, write_picture
 from img2img.errors import ImageError
+from img2img.images import Picture, in_8_bits, read_picture, write_picture
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.ms_ssim import SMALLEST
 

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from img2img.checkpoints import names
-from img2img.data.io import Picture, write_picture
+from img2img.images import Picture, write_picture
 from img2img.runtime import pick_device
 
 from .report import markdown_table, new_record, write_json

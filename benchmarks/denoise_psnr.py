@@ -22,8 +22,8 @@ from typing import Any, Literal
 import numpy as np
 
 from img2img.data.folder import find_images
-from img2img.data.io import FORMATS, read_picture
 from img2img.errors import ImageError
+from img2img.images import FORMATS, read_picture
 from img2img.metrics import psnr, psnr8, ssim, to_8bit
 
 from . import peers

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from img2img.data.io import Picture, read_picture, write_picture
 from img2img.errors import Img2ImgError
+from img2img.images import Picture, read_picture, write_picture
 from img2img.runtime import keep_big_buffers, pick_device, pick_precision
 
 from . import peers

@@ -33,8 +33,8 @@ import numpy as np
 
 from img2img.checkpoints import index, names, weights_file
 from img2img.data.folder import find_images
-from img2img.data.io import FORMATS, read_picture, write_picture
 from img2img.errors import ImageError, Img2ImgError
+from img2img.images import FORMATS, read_picture, write_picture
 from img2img.metrics import to_8bit
 
 from .report import environment, markdown_table, new_record, write_json
@@ -266,7 +266,7 @@ def prepared(file: Path, size: int, folder: Path) -> Sample:
     Raises:
         ImageError: it cannot be read.
     """
-    from img2img.data.io import Picture
+    from img2img.images import Picture
     from img2img.tasks.texture.pyramid import resample
 
     picture = read_picture(file)

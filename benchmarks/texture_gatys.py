@@ -71,7 +71,7 @@ def _error(gram: Tensor, wanted: Tensor) -> Tensor:
 
 def main(sample: str, target: str, weights: str, iterations: str, seed: str, device: str) -> None:
     """Make a texture of a file."""
-    from img2img.data.io import read_picture, write_picture
+    from img2img.images import read_picture, write_picture
     from img2img.runtime import keep_big_buffers, pick_device
     from img2img.tasks.texture import load_descriptor
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from img2img.checkpoints import names
-from img2img.data.io import Picture, write_picture
+from img2img.images import Picture, write_picture
 from img2img.tasks.translate import Translator
 
 from .report import markdown_table, new_record, write_json

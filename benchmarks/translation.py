@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from img2img.data.folder import find_images
-from img2img.data.io import FORMATS
 from img2img.data.pairs import PairFile, find_pairs
 from img2img.errors import ImageError, Img2ImgError
+from img2img.images import FORMATS
 from img2img.metrics import psnr8, ssim, to_8bit
 
 from .denoise_psnr import photographs

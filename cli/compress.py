@@ -11,7 +11,7 @@ from .pictures import compressed_naming, refuse_files
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
 DEFAULT_QUALITY = 50
 
@@ -69,7 +69,7 @@ def compress(
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
     def prepare() -> "Task[Picture, bytes]":
-        from img2img.data.io import read_picture
+        from img2img.images import read_picture
         from img2img.tasks.compress import Compressor, Target
 
         compressor = Compressor.from_pretrained(model, device=device, precision=precision)

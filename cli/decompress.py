@@ -10,7 +10,7 @@ from .pictures import decompressed_naming, refuse_files
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
 
 LONGEST_HEADER = 100  # bytes
@@ -49,12 +49,12 @@ def decompress(
     INPUT is a file, several, a folder, or - for standard input. photo.i2i gives photo.png, a folder photos/ gives
     photos_decompressed/ with the same names in it. Each file names the weights that it needs.
     """
-    from img2img.data.io import FORMATS
+    from img2img.images import FORMATS
 
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
     def prepare() -> "Task[Read, Picture]":
-        from img2img.data.io import write_picture
+        from img2img.images import write_picture
         from img2img.tasks.compress import Decompressor
 
         decompressor = Decompressor(device=device, precision=precision, models=models)

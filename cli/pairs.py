@@ -14,7 +14,7 @@ from .shard import WHOLE
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
 KINDS = ("gray", "edges", "blank", "down", "jpeg")
 

@@ -14,7 +14,7 @@ from .plan import Naming
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
 
 COMPRESSED = ".i2i"
@@ -22,14 +22,14 @@ COMPRESSED = ".i2i"
 
 def picture_naming(suffix: str, format: str | None) -> Naming:
     """Pictures keep their names in folders; beside its input an output is a PNG unless a format is asked for."""
-    from img2img.data.io import FORMATS
+    from img2img.images import FORMATS
 
     return Naming(suffix, readable=FORMATS.keys(), formats=FORMATS, default=".png", format=format)
 
 
 def compressed_naming() -> Naming:
     """photo.jpg gives photo.i2i, photos/ gives photos_compressed/."""
-    from img2img.data.io import FORMATS
+    from img2img.images import FORMATS
 
     formats = {COMPRESSED: "i2i"}
     return Naming("", readable=FORMATS.keys(), formats=formats, default=COMPRESSED, folder_suffix="_compressed")
@@ -37,7 +37,7 @@ def compressed_naming() -> Naming:
 
 def decompressed_naming(format: str | None) -> Naming:
     """photo.i2i gives photo.png or what `format` says, photos/ gives photos_decompressed/."""
-    from img2img.data.io import FORMATS
+    from img2img.images import FORMATS
 
     readable = (COMPRESSED,)
     return Naming("", readable, formats=FORMATS, default=".png", format=format, folder_suffix="_decompressed")
@@ -64,7 +64,7 @@ def picture_task(
         max_pixels: larger pictures are refused.
         quality: of the output, for formats that have one; None leaves it to the format.
     """
-    from img2img.data.io import read_picture, write_picture
+    from img2img.images import read_picture, write_picture
 
     def compute(picture: "Picture") -> "tuple[Picture, dict[str, Any]]":
         image, facts = apply(picture.to_tensor())

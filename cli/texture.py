@@ -26,9 +26,9 @@ from .report import describe, say_error, say_note
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from img2img.data.io import Picture
+    from img2img.images import Picture
     from img2img.tasks.texture import Texture, TextureNetwork
-    from img2img.tasks.texture.optimize import Watch
+    from img2img.tasks.texture.methods.optimize import Watch
     from img2img.tasks.texture.report import Diversity
 
 DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
@@ -264,7 +264,7 @@ def texture(
     settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
     def prepare() -> "Task[Picture | None, Picture]":
-        from img2img.data.io import read_picture, write_picture
+        from img2img.images import read_picture, write_picture
         from img2img.tasks.texture import Texture, TextureNetwork
         from img2img.tasks.texture.report import seam_scores
 
@@ -455,7 +455,7 @@ def _model(pictures: "Sequence[Picture]", network: "TextureNetwork | None") -> "
         return max(pictures, key=lambda picture: picture.bits)
     import numpy as np
 
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
     assert network is not None
     dtype = np.uint16 if network.facts.get("bits") == 16 else np.uint8
@@ -483,8 +483,8 @@ def _shares(mix: tuple[float, ...], inputs: Sequence[str]) -> tuple[float, ...]:
 
 def _read(name: str, max_pixels: int) -> "Picture":
     """A further sample; what is wrong with it is said with its name."""
-    from img2img.data.io import read_picture
     from img2img.errors import ImageError
+    from img2img.images import read_picture
 
     try:
         return read_picture(Path(name), max_pixels)

@@ -12,7 +12,7 @@ from .pipeline import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
 
 @click.command()

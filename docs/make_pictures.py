@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from img2img.data.io import Picture, read_picture, write_picture
+from img2img.images import Picture, read_picture, write_picture
 
 HERE = Path(__file__).parent
 GAP = 8  # white pixels between two

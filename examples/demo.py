@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from img2img.data.io import read_picture, write_picture
+from img2img.images import read_picture, write_picture
 from img2img.metrics import psnr8
 from img2img.tasks.denoise import Denoiser
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from img2img.benchmarks.denoise_psnr import add_noise, photographs
 from img2img.benchmarks.facade_labels import CLASSES, COLOURS
-from img2img.data.io import Picture, read_picture, write_picture
+from img2img.images import Picture, read_picture, write_picture
 
 HERE = Path(__file__).parent
 SIGMA = 25  # grey levels

@@ -36,9 +36,9 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from .checkpoints import names
-from .data import exif as exif_block
-from .data.io import Picture, in_8_bits
 from .errors import BitstreamError
+from .images import Picture, in_8_bits
+from .images import exif as exif_block
 from .tasks.compress.bitstream import MAGIC, read_header, read_stream
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 from untrained_codec import write_codec
 
 from img2img.checkpoints import load_checkpoint, save_checkpoint
-from img2img.data.io import FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
+from img2img.images import FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
 from img2img.metrics import psnr
 
 (command,) = entry_points(group="console_scripts", name="img2img")

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from img2img.checkpoints import save_checkpoint
-from img2img.data.io import DEFAULT_QUALITY, FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
+from img2img.images import DEFAULT_QUALITY, FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
 from img2img.metrics import psnr
 from img2img.tasks.denoise import DenoisingUNet
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from skimage import data as photographs
 from skimage.transform import resize
 
-from img2img.data.io import FORMATS, Picture, read_picture, write_picture
+from img2img.images import FORMATS, Picture, read_picture, write_picture
 
 (command,) = entry_points(group="console_scripts", name="img2img")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from img2img.data.io import Picture, write_picture
+from img2img.images import Picture, write_picture
 
 (command,) = entry_points(group="console_scripts", name="img2img")
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from kornia.color import rgb_to_lab
 
 from img2img.checkpoints import save_checkpoint
-from img2img.data.io import FORMATS, Picture, read_picture, write_picture
+from img2img.images import FORMATS, Picture, read_picture, write_picture
 from img2img.tasks.translate import UNetGenerator
 
 (command,) = entry_points(group="console_scripts", name="img2img")

@@ -12,8 +12,8 @@ from skimage import data as photographs
 from untrained_codec import write_codec
 
 from img2img.checkpoints import names
-from img2img.data.io import Picture
 from img2img.errors import BitstreamError, Img2ImgError, WeightsError
+from img2img.images import Picture
 from img2img.tasks.compress import Compressor, Decompressor, Target
 from img2img.tasks.compress.bitstream import read_stream, write_stream
 

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
-from img2img.data.io import DEFAULT_QUALITY, FORMATS, Picture, read_picture, write_picture
 from img2img.errors import ImageError
+from img2img.images import DEFAULT_QUALITY, FORMATS, Picture, read_picture, write_picture
 
 LOSSLESS = ("png", "tiff")
 ALL = ("png", "jpg", "webp", "avif", "tiff")
@@ -566,7 +566,7 @@ def test_a_photograph_takes_little_more_memory_than_its_pixels(tmp_path: Path) -
     )
     code = (
         "import resource, sys; from pathlib import Path; from PIL import JpegImagePlugin, ImageCms\n"
-        "from img2img.data.io import read_picture\n"
+        "from img2img.images import read_picture\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); assert read_picture(Path(sys.argv[1])).width == 3000; print(peak() - before)"
     )
@@ -841,7 +841,7 @@ def test_the_limit_of_pillow_does_not_interfere(format: str, monkeypatch: pytest
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 64 // 3)
     before = Image.MAX_IMAGE_PIXELS
     if format in ("jpg", "avif"):  # these are cropped into bands, the only check on the way
-        monkeypatch.setattr("img2img.data.io._BAND_PIXELS", 640)
+        monkeypatch.setattr("img2img.images.by_pillow.BAND_PIXELS", 640)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert decoded(data).width == 64

@@ -153,7 +153,7 @@ def test_an_orientation_is_applied(orientation: int, mode: str, model: str) -> N
 
 @pytest.mark.parametrize(("channels", "alpha", "mode"), [(3, False, "RGB"), (3, True, "RGBA"), (1, True, "LA")])
 def test_16_bits_that_pillow_has_no_mode_for_are_rounded(channels: int, alpha: bool, mode: str, model: str) -> None:
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
     samples = np.asarray(waves("I;16"))[..., None].repeat(channels, 2)
     opacity = np.ascontiguousarray(samples[..., 0]) if alpha else None
@@ -204,7 +204,7 @@ def test_a_size_that_pillow_refuses_is_refused_before_alpha_is_decoded(
 
 
 def test_pillow_and_the_commands_make_the_same_file(model: str) -> None:
-    from img2img.data.io import Picture
+    from img2img.images import Picture
 
     im = waves("RGBA")
     pixels = np.asarray(im)

@@ -14,11 +14,12 @@ from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.errors import ImageError
-from img2img.tasks.texture import Texture, optimize, pipeline
+from img2img.tasks.texture import Texture, pipeline
 from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
 from img2img.tasks.texture.descriptor import VGG, RandomFilters
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss
-from img2img.tasks.texture.optimize import (
+from img2img.tasks.texture.methods import optimize
+from img2img.tasks.texture.methods.optimize import (
     REACH,
     Mixed,
     Objective,

@@ -16,7 +16,7 @@ from img2img.errors import TrainingError, WeightsError
 from img2img.tasks.texture import Texture
 from img2img.tasks.texture.decoder import Decoder
 from img2img.tasks.texture.descriptor import VGG, RandomFilters, fingerprint
-from img2img.tasks.texture.instant import instant
+from img2img.tasks.texture.methods.instant import instant
 from img2img.tasks.texture.pyramid import levels
 from img2img.tasks.texture.report import seam_scores
 from img2img.tasks.texture.transport import moved_as_gaussians, ranked_as, transported

@@ -20,9 +20,9 @@ from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
-from img2img.data.io import FORMATS, Picture, read_picture, write_picture
 from img2img.errors import ImageError, WeightsError
-from img2img.tasks.texture import Texture, TextureNetwork, network, pipeline
+from img2img.images import FORMATS, Picture, read_picture, write_picture
+from img2img.tasks.texture import Texture, TextureNetwork, pipeline
 from img2img.tasks.texture.descriptor import VGG, RandomFilters
 from img2img.tasks.texture.generator import (
     NoiseField,
@@ -34,8 +34,9 @@ from img2img.tasks.texture.generator import (
     random_noises,
 )
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, gram_matrix
-from img2img.tasks.texture.network import Sample, Statistics, Trainer, as_one, diversity, start_network
-from img2img.tasks.texture.optimize import Loss, Progress
+from img2img.tasks.texture.methods import network
+from img2img.tasks.texture.methods.network import Sample, Statistics, Trainer, as_one, diversity, start_network
+from img2img.tasks.texture.methods.optimize import Loss, Progress
 from img2img.tasks.texture.report import seam_scores
 
 (command,) = entry_points(group="console_scripts", name="img2img")

@@ -13,9 +13,9 @@ from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
-from img2img.data.io import Picture, read_picture, write_picture
 from img2img.data.pairs import make_pair
 from img2img.errors import ImageError, TrainingError, WeightsError
+from img2img.images import Picture, read_picture, write_picture
 from img2img.metrics import psnr
 from img2img.tasks.translate import Translator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, lightness_of

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data as photographs
 
 from img2img.checkpoints import load_checkpoint, save_checkpoint
-from img2img.data.io import Picture, write_picture
+from img2img.images import Picture, write_picture
 from img2img.tasks.translate import UNetGenerator
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.

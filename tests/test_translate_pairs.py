@@ -11,11 +11,11 @@ from skimage.feature import canny
 from skimage.filters import difference_of_gaussians, gaussian
 from torch import Generator, Tensor
 
-from img2img.data.io import Picture, write_picture
 from img2img.data.noise import to_grey
 from img2img.data.pairs import PairFile, dog_lines, find_pairs, make_pair, read_pair, xdog_lines
 from img2img.data.patches import PatchSource
 from img2img.errors import ImageError
+from img2img.images import Picture, write_picture
 from img2img.metrics import psnr
 
 

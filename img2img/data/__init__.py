@@ -1,1 +1,1 @@
-"""Images from and to files, folders, and training batches."""
+"""What training reads: folders, patches, noise, pairs."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..errors import ImageError
+from ..images import FORMATS, in_8_bits, read_picture
 from .folder import find_images
-from .io import FORMATS, in_8_bits, read_picture
 from .noise import jpeg, to_eight_bits, to_grey
 
 Kind = Literal["gray", "edges", "blank", "down", "jpeg"]

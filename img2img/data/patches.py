@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import ImageError, TrainingError
-from .io import in_8_bits, read_picture
+from ..images import in_8_bits, read_picture
 
 
 def load_rgb(path: Path) -> np.ndarray:

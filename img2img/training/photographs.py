@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..data.folder import find_images
-from ..data.io import FORMATS
 from ..data.patches import PatchSource, load_all
 from ..errors import TrainingError
+from ..images import FORMATS
 from .recipe import Recipe
 
 CROP = 256  # side of the validation crops

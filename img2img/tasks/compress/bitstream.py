@@ -54,8 +54,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.io import MAX_PIXELS, read_picture
 from ...errors import BitstreamError, ImageError
+from ...images import MAX_PIXELS, read_picture
 
 MAGIC = b"\x89i2i"
 VERSION = 1

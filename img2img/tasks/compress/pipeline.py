@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ...checkpoints import names
-from ...data.io import MAX_PIXELS, Picture
 from ...errors import BitstreamError, Img2ImgError
+from ...images import MAX_PIXELS, Picture
 from ...runtime import keep_big_buffers, pick_device, pick_precision
 from .bitstream import Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.io import Picture
+from ...images import Picture
 from .model import Codec
 
 MARGIN = 2  # latents around a tile that its pixels depend on, and strides of pixels that its latents depend on

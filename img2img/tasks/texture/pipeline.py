@@ -16,10 +16,10 @@ from ...runtime import available_memory, keep_big_buffers, pick_device, pick_pre
 from .colour import Colour, coloured, luminance, match_colours, palette
 from .decoder import Decoder
 from .descriptor import VGG, Descriptor, fingerprint, load_descriptor
-from .instant import BYTES, instant
 from .loss import GramLoss, SlicedWassersteinLoss
-from .network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
-from .optimize import Loss, Watch, bytes_needed, exactly, optimise
+from .methods.instant import BYTES, instant
+from .methods.network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
+from .methods.optimize import Loss, Watch, bytes_needed, exactly, optimise
 from .pyramid import Level, Size, levels, resample
 from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
 

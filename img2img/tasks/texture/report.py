@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .descriptor import VGG, Descriptor, RandomFilters
-from .optimize import sample_features
+from .methods.optimize import sample_features
 
 PATCH = 16  # pixels; side of the patches whose copies are looked for
 PATCHES = 256  # of a texture, evenly spread

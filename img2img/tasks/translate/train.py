@@ -14,10 +14,10 @@ from torch import Generator, Tensor, nn
 from ...checkpoints import load_checkpoint, save_checkpoint
 from ...core.blocks import check_choice
 from ...data.folder import find_images
-from ...data.io import FORMATS
 from ...data.pairs import Kind, Lines, PairFile, find_pairs, make_pair, read_pair
 from ...data.patches import PatchSource, load_rgb
 from ...errors import ImageError, TrainingError
+from ...images import FORMATS
 from ...metrics import psnr8
 from ...training.photographs import center, tell_left_out
 from ...training.provenance import provenance

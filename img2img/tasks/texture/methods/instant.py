@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from .colour import palette
-from .decoder import Decoder
-from .descriptor import VGG
+from ..colour import palette
+from ..decoder import Decoder
+from ..descriptor import VGG
+from ..pyramid import STRIDE, Level, resample
+from ..transport import moved_as_gaussians, transported
 from .optimize import enlarged, noise_like, precision, sample_features
-from .pyramid import STRIDE, Level, resample
-from .transport import moved_as_gaussians, transported
 
 PASSES = 2  # through all layers on each level of the pyramid
 ROUNDS = 2  # of turned axes along which features are ranked, in layers and levels that are small enough

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from .descriptor import Descriptor
-from .pyramid import STRIDE, Level, Size, mirrored, resample
-from .transport import matrix_root
+from ..descriptor import Descriptor
+from ..pyramid import STRIDE, Level, Size, mirrored, resample
+from ..transport import matrix_root
 
 Loss = Callable[[Sequence[Tensor]], Tensor]
 

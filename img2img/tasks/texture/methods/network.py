@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ... import __version__
-from ...checkpoints import Checkpoint, build, load_checkpoint, save_checkpoint
-from ...errors import ImageError, WeightsError
-from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
-from .colour import Colour, coloured, luminance, match_colours
-from .descriptor import Descriptor
-from .generator import TextureGenerator, folded, grow, measure_statistics, random_noises
+from .... import __version__
+from ....checkpoints import Checkpoint, build, load_checkpoint, save_checkpoint
+from ....errors import ImageError, WeightsError
+from ....runtime import available_memory, keep_big_buffers, pick_device, pick_precision
+from ..colour import Colour, coloured, luminance, match_colours
+from ..descriptor import Descriptor
+from ..generator import TextureGenerator, folded, grow, measure_statistics, random_noises
+from ..pyramid import COARSEST, STRIDE, Size, resample
 from .optimize import Loss, Mixed, Progress, Watch, exactly, precision, sample_features
-from .pyramid import COARSEST, STRIDE, Size, resample
 
 NETWORK = "texture-net"  # what the file of one says that it holds
 TRAIN_STEPS = 1500

@@ -1,0 +1,1 @@
+"""The ways to make a texture of a sample, one module each."""
