@@ -50,6 +50,19 @@ def test_every_data_file_is_package_data(setup: configparser.ConfigParser) -> No
     assert sorted(data - packaged) == []
 
 
+def test_tests_are_named_after_what_they_test() -> None:
+    """test_images_png.py tests img2img/images/png.py, or several modules of images/; and so on for every room."""
+    package = ROOT / "img2img"
+    rooms = {path.stem for folder in (package, package / "tasks") for path in folder.iterdir()}
+    rooms |= {"cli", "weights", "benchmarks", "packaging", "readme"}  # the last two are about the repository
+    strangers = [
+        path.name
+        for path in (ROOT / "tests").glob("test_*.py")
+        if not any(f"{path.stem}_".startswith(f"test_{room}_") for room in rooms)
+    ]
+    assert strangers == []
+
+
 def test_data_is_found_the_way_the_code_looks_for_it() -> None:
     assert files("img2img.weights").joinpath("index.toml").is_file()
     assert any(path.name.endswith(".toml") for path in files("img2img.tasks.denoise").joinpath("recipes").iterdir())

@@ -1,13 +1,10 @@
-"""Noise and crops: their statistics, their determinism, their shapes."""
+"""Noise: its statistics, its determinism, its shapes."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Generator
 
 from img2img.data.noise import NoiseMixture, camera_noise, degrade, draw_sigma, jpeg, to_eight_bits
-from img2img.data.patches import PatchSource
-from img2img.errors import TrainingError
 
 ONLY_GAUSSIAN = NoiseMixture(eight_bit=0, camera=0, grey=0)
 
@@ -70,28 +67,3 @@ def test_jpeg_is_near_at_high_quality_and_coarse_at_low() -> None:
 
 def test_to_eight_bits_clips_and_rounds() -> None:
     assert (to_eight_bits(torch.tensor([-1.0, 0.5, 2.0])) * 255).tolist() == pytest.approx([0, 128, 255])
-
-
-def test_crops_are_crops_in_all_eight_positions() -> None:
-    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    crops = (PatchSource([image], torch.device("cpu")).sample(400, 3, generator()) * 255).round().byte()
-    seen = {crop.permute(1, 2, 0).contiguous().numpy().tobytes() for crop in crops}
-    possible = set()
-    for top in range(2):
-        for left in range(3):
-            crop = image[top : top + 3, left : left + 3]
-            for turned in (crop, crop.transpose(1, 0, 2)):
-                for flipped in (turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1]):
-                    possible.add(np.ascontiguousarray(flipped).tobytes())
-    assert seen == possible
-
-
-def test_every_image_is_drawn_whatever_its_size() -> None:
-    images = [np.full((8, 8, 3), 10, np.uint8), np.full((64, 64, 3), 200, np.uint8)]
-    crops = PatchSource(images, torch.device("cpu")).sample(1000, 8, generator())
-    assert 0.45 < (crops.mean((1, 2, 3)) < 0.5).float().mean() < 0.55
-
-
-def test_no_images_is_said() -> None:
-    with pytest.raises(TrainingError, match="no pictures"):
-        PatchSource([], torch.device("cpu"))
