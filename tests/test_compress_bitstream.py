@@ -118,7 +118,7 @@ def frugal(limit: int = 2**20) -> Iterator[None]:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    width=st.integers(1, 70), height=st.integers(1, 70), tile=st.sampled_from([16, 32, 48, 80]),
+    width=st.integers(1, 120), height=st.integers(1, 60), tile=st.sampled_from([64, 80, 128, 1024]),
     channels=st.sampled_from([1, 3]), bits=st.sampled_from([8, 16]), rate=st.integers(0, 65535), alpha=st.booleans(),
     icc=st.none() | st.binary(max_size=300), exif=st.none() | st.binary(max_size=300),
 )  # fmt: skip
@@ -155,7 +155,7 @@ def test_alpha_may_be_a_view_of_any_strides() -> None:
     base = np.random.default_rng(0).integers(0, 65536, (80, 48)).astype(np.uint16)
     for alpha in (base.T[::2, ::2], base[:1, :1], base[::-1][:, :1], base.T[:1]):
         height, width = alpha.shape
-        stream = stream_of(width, height, bits=16, alpha=alpha)
+        stream = stream_of(width, height, tile=MAX_TILE, bits=16, alpha=alpha)
         assert_equal(read_stream(write_stream(stream)), stream)
 
 
@@ -173,6 +173,15 @@ def test_sizes_of_sections_add_up_to_the_file() -> None:
     assert sum(sizes.values()) == len(data)
     assert sizes["tiles"] == 1 + 2 * 9 + 10 + 11
     assert list(section_sizes(write_stream(stream_of()))) == ["header", "tiles"]
+
+
+def test_the_work_of_a_reader_is_bounded_by_the_pixels() -> None:
+    """Tiles of 256 pixels and the strips that version 1 wrote are read; anything in more pieces is no file."""
+    assert stream_of(10_000, 6_000, tile=256).tile_count == 960
+    assert stream_of(65_536, 1, tile=MAX_TILE).tile_count == 64
+    for width, height, tile in ((70_000, 1, MAX_TILE), (1024, 1024, 160), (33, 16, 16)):
+        with pytest.raises(ValueError, match="too many"):
+            stream_of(width, height, tile=tile)
 
 
 # --- Damage ---
@@ -278,9 +287,12 @@ def test_alpha_that_asks_to_be_turned_is_refused() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (header_bytes(2**32 - 1, 2**32 - 1) + TILES, "megapixels, more than the limit of 200.0; raise --max-pixels"),
-        (header_bytes(2**32 - 1, 1, tile=16) + TILES, "megapixels, more than the limit"),
-        (header_bytes(20000, 10000, tile=16) + TILES, "bytes cannot hold 781250 tiles"),
+        (header_bytes(2**32 - 1, 2**32 - 1, 1024) + TILES, "megapixels, more than the limit of 200"),
+        (header_bytes(2**32 - 1, 1, tile=16) + TILES, "4294967295x1 pixels in 268435456 tiles cannot be: too many"),
+        (header_bytes(1024, 1024, tile=160) + TILES, "1024x1024 pixels in 49 tiles cannot be: too many"),
+        (header_bytes(40, 24, tile=16) + TILES, "40x24 pixels in 6 tiles cannot be: too many"),
+        (header_bytes(4_000_000, 1, tile=1024) + TILES, "4000000x1 pixels in 3907 tiles cannot be: too many"),
+        (header_bytes(20000, 10000, tile=192) + TILES, "bytes cannot hold 5565 tiles"),
         (header_bytes() + b"i" + varint(2**32 - 1) + TILES, "it ends within the ICC profile"),
         (header_bytes() + b"z" + varint(2**32 - 1) + TILES, "it ends within the section of kind 'z'"),
         (header_bytes() + b"A" + varint(2**31) + TILES, "it ends within the alpha"),
@@ -328,7 +340,8 @@ def test_sections_of_the_future_are_skipped_if_they_are_marked_so() -> None:
     "change",
     [
         {"model": "a b"}, {"model": ""}, {"model_hash": b"1234567"}, {"width": 0}, {"height": 2**32}, {"tile": 0},
-        {"tile": MAX_TILE + 16}, {"tile": 24}, {"channels": 4}, {"bits": 12}, {"bits": 16}, {"rate": 65536},
+        {"tile": MAX_TILE + 16}, {"tile": 24}, {"tile": 16}, {"channels": 4},
+        {"bits": 12}, {"bits": 16}, {"rate": 65536},
         {"rate": -1}, {"tiles": ()}, {"alpha": np.zeros((40, 24), np.uint8)}, {"alpha": np.zeros((24, 40), np.uint16)},
     ],
 )  # fmt: skip

@@ -114,8 +114,8 @@ def test_tiles_leave_no_seams(shipped: Compressor, reader: Decompressor) -> None
 def test_a_factorised_prior_does_not_see_tiles_at_all(tmp_path: Path) -> None:
     whole = Compressor.from_pretrained(write_codec(tmp_path), device="cpu", precision="fp32")
     reader = Decompressor(device="cpu", precision="fp32", models=[tmp_path / "untrained.safetensors"])
-    tiled = Compressor(whole.model, torch.float32, tile=64)
-    one, many = (reader.decompress(c.compress(photograph(100, 150), Target(quality=50)).data) for c in (whole, tiled))
+    tiled = Compressor(whole.model, torch.float32, tile=256)
+    one, many = (reader.decompress(c.compress(photograph(300, 350), Target(quality=50)).data) for c in (whole, tiled))
     assert np.abs(one.samples.astype(int) - many.samples).max() <= 1
 
 
@@ -221,6 +221,11 @@ def test_a_picture_larger_than_asked_for_is_refused(compressor: Compressor, deco
     data = compressor.compress(photograph(40, 40)).data
     with pytest.raises(BitstreamError, match=r"40x40|1600"):
         decompressor.decompress(data, max_pixels=1000)
+
+
+def test_a_strip_of_too_many_tiles_is_refused(compressor: Compressor) -> None:
+    with pytest.raises(Img2ImgError, match="70000x1 pixels, a strip so long and thin"):
+        compressor.compress(Picture(np.zeros((1, 70000, 3), np.uint8)))
 
 
 def test_weights_of_something_else_are_refused() -> None:

@@ -14,7 +14,8 @@ varint     width in pixels, at least 1
 varint     height
 1          flags: 1 colour (else grey), 2 16 bits a sample (else 8); all others 0
 2          rate: 0 (fewest bits) to 65535 (most)
-varint     side of a tile in pixels, a multiple of 16 from 16 to 1024, so that a reader's memory is bounded
+varint     side of a tile in pixels, a multiple of 16 from 16 to 1024, so that a reader's memory is bounded; at most
+           2 + width * height / 2^15 tiles, with a side of 1024 at most 64 + that, so that its time is bounded, too
 4          CRC of everything so far
 sections   any number, each kind at most once
 tiles      one section of kind T; the file ends with it
@@ -60,6 +61,8 @@ from ...images import MAX_PIXELS, read_picture
 MAGIC = b"\x89i2i"
 VERSION = 1
 MAX_TILE, TILE_UNIT = 1024, 16
+PIXELS_A_TILE = 2**15  # at least, on average: tiles of 256 pixels take 1.5 times as long as those of 1024
+SPARE_TILES, SPARE_LARGE_TILES = 2, 64  # beyond that; strips are in tiles of MAX_TILE, though they fill little of them
 
 _MAX_METADATA = 16 * 2**20
 _MAX_VARINT = 2**32 - 1
@@ -108,11 +111,24 @@ class Header:
             raise ValueError(f"tiles of {self.tile} pixels cannot be")
         if self.channels not in (1, 3) or self.bits not in (8, 16) or not 0 <= self.rate <= 65535:
             raise ValueError(f"{self.channels} channels of {self.bits} bits at rate {self.rate} cannot be")
+        if not may_have(self.width, self.height, self.tile):
+            raise ValueError(f"{self.width}x{self.height} pixels in {self.tile_count} tiles cannot be: too many")
 
     @property
     def tile_count(self) -> int:
         """How many tiles cover the picture."""
-        return -(-self.width // self.tile) * -(-self.height // self.tile)
+        return count_tiles(self.width, self.height, self.tile)
+
+
+def count_tiles(width: int, height: int, tile: int) -> int:
+    """How many tiles of a side cover a picture."""
+    return -(-width // tile) * -(-height // tile)
+
+
+def may_have(width: int, height: int, tile: int) -> bool:
+    """Whether a file may hold a picture in tiles of this side: if they are so many that they cost much, it may not."""
+    spare = SPARE_LARGE_TILES if tile == MAX_TILE else SPARE_TILES
+    return count_tiles(width, height, tile) <= spare + width * height // PIXELS_A_TILE
 
 
 class Tile(NamedTuple):

@@ -17,7 +17,7 @@ from ...checkpoints import names
 from ...errors import BitstreamError, Img2ImgError
 from ...images import MAX_PIXELS, Picture
 from ...runtime import keep_big_buffers, pick_device, pick_precision
-from .bitstream import Header, Stream, Tile, read_stream, write_stream
+from .bitstream import Header, Stream, Tile, may_have, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
 from .model_file import LoadedCodec, load_codec
@@ -108,8 +108,10 @@ class Compressor:
             the file. Metadata and alpha come back as they are; pixels as the target says.
 
         Raises:
-            Img2ImgError: the target cannot be reached.
+            Img2ImgError: the target cannot be reached, or the picture is a strip of more tiles than a file may have.
         """
+        if not may_have(picture.width, picture.height, self.tile):
+            raise Img2ImgError(f"{picture.width}x{picture.height} pixels, a strip so long and thin, make no .i2i file")
         return _Coding(self, picture, effort).reach(target or Target(quality=50))
 
 
