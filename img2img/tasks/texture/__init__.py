@@ -1,7 +1,25 @@
-"""Texture synthesis from a sample: statistics of a frozen network's features, and pictures that have them."""
+"""Texture synthesis from a sample: by its patches, or by statistics of a frozen network's features."""
 
-from .descriptor import Descriptor, load_descriptor
-from .methods.network import TextureNetwork
-from .pipeline import Texture
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .descriptor import Descriptor, load_descriptor
+    from .methods.network import TextureNetwork
+    from .pipeline import Texture
 
 __all__ = ["Descriptor", "Texture", "TextureNetwork", "load_descriptor"]
+
+_HOMES = {
+    "Descriptor": "descriptor",
+    "load_descriptor": "descriptor",
+    "TextureNetwork": "methods.network",
+    "Texture": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """These need PyTorch, which textures by patches do without: imported when they are asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
