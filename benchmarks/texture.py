@@ -60,7 +60,7 @@ class Method:
 
     Attributes:
         settings: those of the benchmark's settings that it has options for, of the same names.
-        descriptors, losses: that it can be combined with; any if None; it has no loss if there are none.
+        descriptors, losses: that it can be combined with; any if None; it has no such option if there are none.
         weights: shipped ones that it needs beside the descriptor.
         kept: whether it trains something that `--save` keeps and `--net` uses again, which is measured, too.
     """
@@ -74,6 +74,7 @@ class Method:
 
 METHODS = {
     "optimize": Method(("steps",)),
+    "patches": Method(descriptors=(), losses=()),
     "instant": Method(("refine",), descriptors=("vgg-slim",), losses=(), weights=("texture-decoder",)),
     "network": Method(("train_steps",), losses=("gram", "swd"), kept=True),
 }
@@ -320,8 +321,8 @@ def _ours(settings: Settings, descriptors: Sequence[str], folder: Path) -> Itera
     for name in settings.methods:
         method, rows = METHODS[name], []
         losses = settings.losses if method.losses is None else [x for x in settings.losses if x in method.losses]
-        for descriptor in descriptors:
-            if descriptor not in (method.descriptors or descriptors):
+        for descriptor in descriptors if method.descriptors != () else [""]:
+            if descriptor and descriptor not in (method.descriptors or descriptors):
                 continue
             for loss in losses if method.losses != () else [""]:
                 title = ", ".join(part for part in (name, Path(descriptor).stem, loss) if part)
@@ -341,7 +342,8 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     if count > 1:  # numbered names could be another sample's
         folder = folder / sample.name
     command = [installed_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite", "--method", method]
-    command += ["--descriptor", descriptor, *(["--loss", loss] if loss else []), "--size", str(settings.size)]
+    command += [*(["--descriptor", descriptor] if descriptor else []), *(["--loss", loss] if loss else [])]
+    command += ["--size", str(settings.size)]
     command += ["--seed", str(settings.seed), "--count", str(count), "--device", settings.device]
     command += ["--precision", settings.precision, *(["--tileable"] if settings.tileable else [])]
     for name in METHODS[method].settings:
@@ -350,7 +352,7 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     if descriptor == "vgg19" and settings.judge is not None:
         command += ["--descriptor-weights", str(settings.judge)]
         inputs.append(settings.judge)
-    if Path(descriptor).is_file():
+    if descriptor and Path(descriptor).is_file():
         inputs.append(Path(descriptor))
     inputs += [weights_file(name) for name in (descriptor, *METHODS[method].weights) if name in index()]
     net = folder / f"{sample.name}.safetensors"

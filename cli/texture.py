@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -101,10 +101,11 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--method",
-    type=click.Choice(("optimize", "instant", "network")),
+    type=click.Choice(("optimize", "patches", "instant", "network")),
     default="optimize",
     show_default=True,
-    help="optimize: its pixels are changed until they are like the sample; instant: in one pass, quicker and less "
+    help="optimize: its pixels are changed until they are like the sample; patches: it is put together of pieces of "
+    "the sample, without a network, in a second; half of it is copied then; instant: in one pass, quicker and less "
     "alike; network: a small network is trained for the sample, which takes minutes, and then makes textures of any "
     "size at once.",
 )
@@ -263,8 +264,16 @@ def texture(
     settings = _settings(method, net, descriptor, loss, {"steps": steps, "refine": refine, "train_steps": train_steps})
     settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
+    def write(picture: "Picture", file: BinaryIO, format: str) -> None:
+        from img2img.images import write_picture
+
+        write_picture(picture, file, format, quality)
+
     def prepare() -> "Task[Picture | None, Picture]":
-        from img2img.images import read_picture, write_picture
+        from img2img.images import read_picture
+
+        if method == "patches" and not (report or max_seam):
+            return _by_patches((height, width), seed, write, max_pixels)
         from img2img.tasks.texture import Texture, TextureNetwork
         from img2img.tasks.texture.report import seam_scores
 
@@ -292,8 +301,10 @@ def texture(
         def make(first: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
             pictures = [] if first is None else [first, *(_read(name, max_pixels) for name in job.more)]
             samples = [picture.to_tensor() for picture in pictures]
-            image = grow(pictures, samples, job)
-            result = _as_the_sample(_model(pictures, network), image)
+            if method == "patches":
+                result = _patchwork(pictures[0], (height, width), seed + job.copy)
+            else:
+                result = _as_the_sample(_model(pictures, network), grow(pictures, samples, job))
             facts: dict[str, Any] = {"width": width, "height": height, "seed": seed + job.copy}
             if report or max_seam:
                 seen = result.to_tensor()  # what is written: clipped and rounded
@@ -305,7 +316,7 @@ def texture(
         return Task(
             read=lambda file: read_picture(file, max_pixels) if batch.inputs else None,
             apply=make,
-            write=lambda picture, file, format: write_picture(picture, file, format, quality),
+            write=write,
             size=lambda picture: picture.samples.nbytes if picture else 0,
             with_job=True,
         )
@@ -317,6 +328,30 @@ def texture(
         journal.close()
     if journal.seams:
         raise click.exceptions.Exit(1)
+
+
+def _by_patches(size: tuple[int, int], seed: int, write: Any, max_pixels: int) -> "Task[Picture | None, Picture]":
+    """What needs no PyTorch, and is done before that would be there."""
+    from img2img.images import read_picture
+
+    def make(sample: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
+        assert sample is not None
+        own = seed + job.copy
+        return _patchwork(sample, size, own), {"width": size[1], "height": size[0], "seed": own}
+
+    return Task(
+        read=lambda file: read_picture(file, max_pixels),
+        apply=make,
+        write=write,
+        size=lambda picture: picture.samples.nbytes if picture else 0,
+        with_job=True,
+    )
+
+
+def _patchwork(sample: "Picture", size: tuple[int, int], seed: int) -> "Picture":
+    from img2img.tasks.texture.by_patches import grown, looked_up
+
+    return replace(looked_up(sample, grown(sample, size, seed)), alpha=None)
 
 
 def _check_method(
@@ -337,6 +372,11 @@ def _check_method(
         why = "has no part in what a trained network (--net) makes"
     else:
         idle, why = [name for name, of in METHOD_OF.items() if of != method], ""
+        if method == "patches":
+            own = [] if report else ["descriptor", "descriptor_weights"]
+            for name in ("loss", "mix", "colour", *own):
+                if options.given(name):
+                    raise click.UsageError(f"--{name.replace('_', '-')} has no part in --method patches")
         if method == "network" and loss == "shifted":
             raise click.UsageError("--loss shifted is not for --method network")
         if method == "instant" and not refine and options.given("loss"):
@@ -381,6 +421,8 @@ def _settings(method: str, net: str | None, descriptor: str, loss: str, numbers:
     """What a report says of how a texture was made; of the numbers those that belong to the method."""
     if net:
         return {"method": "network", "net": net}
+    if method == "patches":
+        return {"method": method}
     own = {name: number for name, number in numbers.items() if METHOD_OF[name] == method}
     return {"method": method, "descriptor": descriptor, "loss": loss} | own
 

@@ -203,6 +203,7 @@ def test_tiny_and_flat_samples() -> None:
         (("--report", "nowhere/report.json"), "nothing can be written"),
         (("--max-seam", "0"), "no number above 0"),
         (("--method", "magic"), "'magic' is not"),
+        (("--method", "patches"), "--descriptor has no part in --method patches"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(args: tuple[str, ...], words: str) -> None:
@@ -256,3 +257,23 @@ def test_the_bar_shows_the_loss_and_goes_away(
     assert (end.value.code, out) == (None, "a_texture.png\n")
     assert re.search(r"\d+/150 .*level 1/1, loss [\d.e-]+", error)
     assert error.endswith(" \r")
+
+
+def test_patches_are_the_samples_pixels_and_leave_its_transparent_ones_out() -> None:
+    samples = gravel(64, 3, np.uint16)
+    alpha = np.full((64, 64), 65535, np.uint16)
+    alpha[20:40, 20:50] = 0
+    samples[alpha == 0] = 0
+    save("a.png", samples, alpha=alpha)
+    result = run("texture", "a.png", "--method", "patches", "--size", "50x41", "--max-seam", "9")
+    assert (result.exit_code, result.stderr) == (0, "")
+    made = read_picture(Path("a_texture.png"))
+    assert (made.samples.shape, made.samples.dtype, made.alpha) == ((41, 50, 3), np.uint16, None)
+    there = {tuple(colour) for colour in samples[alpha > 0]}
+    assert {tuple(colour) for colour in made.samples.reshape(-1, 3)} <= there
+    assert run("texture", "a.png", "--method", "patches", "--size", "50x41", "-o", "b.png").exit_code == 0
+    assert Path("b.png").read_bytes() == Path("a_texture.png").read_bytes()
+    save("a.png", samples, alpha=np.zeros_like(alpha))
+    result = run("texture", "a.png", "--method", "patches", "-o", "c.png")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "transparent" in result.stderr

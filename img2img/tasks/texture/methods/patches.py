@@ -51,7 +51,10 @@ class Settings:
     search: int = 6
 
 
-def synthesised(parts: Sequence[Part], size: Size, seed: int = 0, settings: Settings = Settings()) -> Indices:
+DEFAULT = Settings()
+
+
+def synthesised(parts: Sequence[Part], size: Size, seed: int = 0, settings: Settings = DEFAULT) -> Indices:
     """A torus of pixels of the samples.
 
     Args:
