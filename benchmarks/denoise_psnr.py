@@ -210,12 +210,11 @@ def _models(settings: Settings) -> Iterator[Method]:
 
 def denoise_with(denoiser: Any, level: Literal["auto"] | None = None, tta: bool = False) -> Denoise:
     """Our pipeline as a function of arrays in grey levels; the conversion both ways is part of its time."""
-    import torch
 
     def denoise(noisy: Image, sigma: float) -> Image:
-        image = torch.from_numpy(np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).float()
+        image = (np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).astype(np.float32)
         result = denoiser(image, sigma=sigma / 255.0 if level is None else level, tta=tta)
-        restored: Image = 255.0 * result.cpu().double().numpy().transpose(1, 2, 0).reshape(noisy.shape)
+        restored: Image = 255.0 * result.astype(np.float64).transpose(1, 2, 0).reshape(noisy.shape)
         return restored
 
     return denoise

@@ -178,4 +178,4 @@ def trained_segmenter(folder: Path, data: Path, device: str = "auto", steps: int
     best, plan = folder / "best.safetensors", replace(RECIPE, steps=steps or RECIPE.steps)
     if not (best.is_file() and load_checkpoint(best).header["training"]["steps"] == plan.steps):
         finish(lambda where: SegmentTask(plan, data, where), plan, folder, device)
-    return build(load_checkpoint(best), "segmenter", Segmenter, best).eval()
+    return build(load_checkpoint(best), "segmenter", Segmenter).eval()

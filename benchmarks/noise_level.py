@@ -146,10 +146,9 @@ def wavelet_mad(noisy: Image) -> float:
 
 def _network(denoiser: Any) -> Estimate:
     """Our estimator as a function of arrays in grey levels; the conversion is part of its time."""
-    import torch
 
     def estimate(noisy: Image) -> float:
-        image = torch.from_numpy(np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).float()
+        image = (np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).astype(np.float32)
         return 255.0 * float(denoiser.estimate_sigma(image))
 
     return estimate

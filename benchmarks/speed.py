@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from img2img.checkpoints import load_checkpoint
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, read_picture, write_picture
 from img2img.runtime import keep_big_buffers, pick_device, pick_precision
@@ -276,20 +277,20 @@ def _contenders(
 ) -> dict[str, tuple[float | None, Callable[[], object]]]:
     """By name: thousands of multiplications per pixel (networks only), and a call that denoises ``noisy``."""
     from img2img.tasks.denoise import Denoiser
+    from img2img.tasks.denoise.networks import UNET
 
-    image = torch.from_numpy(noisy.transpose(2, 0, 1) / 255).float()
+    image = (noisy.transpose(2, 0, 1) / 255).astype(np.float32)
     square = torch.rand(1, 3, 256, 256)  # a multiple of every network's stride
     found: dict[str, tuple[float | None, Callable[[], object]]] = {}
     for precision in settings.precisions:
         found[f"FFDNet's shape, {precision}"] = (
             kmac_per_pixel(FFDNetShaped(), square),
-            _ffdnet(image, settings.device, precision),
+            _ffdnet(torch.from_numpy(image), settings.device, precision),
         )
     for model in models:
         for precision in settings.precisions:
-            denoiser = Denoiser.from_pretrained(model, device=settings.device, precision=precision)
-            level = torch.full((1,), SIGMA / 255, device=denoiser.device)
-            cost = kmac_per_pixel(denoiser.model, square.to(denoiser.device), level)
+            denoiser = Denoiser.from_pretrained(model, settings.device, precision, engine="torch")
+            cost = kmac_per_pixel(UNET.build(load_checkpoint(model)), square, torch.tensor([SIGMA / 255]))
             found[f"{model}, {precision}"] = cost, partial(denoiser, image, sigma=SIGMA / 255)
             found[f"{model}, {precision}, sigma auto"] = None, partial(denoiser, image)
     if settings.peers:

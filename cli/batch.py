@@ -48,13 +48,14 @@ class BatchOptions:
         return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
 
 
-def run(batch: BatchOptions, naming: Naming, prepare: Callable[[], Task[X, Y]]) -> None:
+def run(batch: BatchOptions, naming: Naming, prepare: Callable[[int], Task[X, Y]]) -> None:
     """Do what the command line asks for.
 
     Args:
         batch: the options.
         naming: how outputs are called.
-        prepare: loads what is needed. Called once, if there is anything to do, after all that can be refused was.
+        prepare: loads what so many inputs need. Called once, if there is anything to do, after all that can be refused
+            was.
 
     Raises:
         click.UsageError: the command line does not make sense; nothing was computed.
@@ -79,7 +80,7 @@ def run(batch: BatchOptions, naming: Naming, prepare: Callable[[], Task[X, Y]]) 
             report.failure(name, None, problem)
         if plan.jobs and not report.stopped:
             stack.enter_context(_terminate_as_interrupt())
-            pipeline = Pipeline(prepare(), plan.jobs, batch.jobs, batch.overwrite)
+            pipeline = Pipeline(prepare(len(plan.jobs)), plan.jobs, batch.jobs, batch.overwrite)
             for result in stack.enter_context(closing(iter(pipeline))):
                 report.add(result)
                 if report.stopped:

@@ -68,7 +68,7 @@ def compress(
         raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
-    def prepare() -> "Task[Picture, bytes]":
+    def prepare(pictures: int) -> "Task[Picture, bytes]":
         from img2img.images import read_picture
         from img2img.tasks.compress import Compressor, Target
 

@@ -53,7 +53,7 @@ def decompress(
 
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
-    def prepare() -> "Task[Read, Picture]":
+    def prepare(pictures: int) -> "Task[Read, Picture]":
         from img2img.images import write_picture
         from img2img.tasks.compress import Decompressor
 

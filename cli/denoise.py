@@ -10,7 +10,7 @@ from .pictures import picture_naming, picture_task
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
     from img2img.images import Picture
 
@@ -37,7 +37,7 @@ GREY_LEVELS = 255
     "--tta", is_flag=True, help="Denoise all eight flips and turns, take their mean: slightly better, 8 times slower."
 )
 @options.pictures
-@options.computing
+@options.computing_in_tiles
 @options.batch
 def denoise(
     batch: BatchOptions,
@@ -56,14 +56,14 @@ def denoise(
     gives photos_denoised/ with the same names in it.
     """
 
-    def prepare() -> "Task[Picture, Picture]":
+    def prepare(pictures: int) -> "Task[Picture, Picture]":
         from img2img.tasks.denoise import Denoiser
 
-        denoiser = Denoiser.from_pretrained(model, **computing)
+        denoiser = Denoiser.from_pretrained(model, **computing, pictures=pictures)
         if sigma is None:
             _ = denoiser.estimator  # read now: if it is damaged, that is no fault of a picture
 
-        def clean(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
+        def clean(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
             level = denoiser.estimate_sigma(image) if sigma is None else sigma / GREY_LEVELS
             return denoiser(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
 

@@ -184,17 +184,33 @@ def pictures(command: F) -> F:
 
 
 def computing(command: Callable[..., None]) -> Callable[..., None]:
-    """`--device`, `--precision`, `--tile`: the command receives them as `computing`, for a task's from_pretrained."""
-    names = ("device", "precision", "tile")
+    """`--engine`, `--device`, `--precision`: the command receives them as `computing`, for a task's from_pretrained."""
+    return _computing(command, engine=engine, device=device, precision=precision)
+
+
+def computing_in_tiles(command: Callable[..., None]) -> Callable[..., None]:
+    """The same and `--tile`."""
+    return _computing(command, engine=engine, device=device, precision=precision, tile=tile)
+
+
+def _computing(command: Callable[..., None], **options: Callable[[Any], Any]) -> Callable[..., None]:
 
     @wraps(command)
     def collected(**values: Any) -> None:
-        command(computing={name: values.pop(name) for name in names}, **values)
+        command(computing={name: values.pop(name) for name in options}, **values)
 
-    for option in (tile, precision, device):
+    for option in reversed(options.values()):
         collected = option(collected)
     return collected
 
+
+engine = click.option(
+    "--engine",
+    type=click.Choice(("auto", "torch", "onnx")),
+    default="auto",
+    show_default=True,
+    help="Who runs the networks: auto is onnxruntime (CPU, fp32), or PyTorch where that saves more than its start.",
+)
 
 device = click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True)
 
@@ -212,7 +228,7 @@ precision = click.option(
     type=click.Choice(("auto", "fp32", "bf16")),
     default="auto",
     show_default=True,
-    help="auto is bf16 where the processor is fast at it.",
+    help="auto is bf16 where PyTorch runs and the processor is fast at it; onnx has fp32 only.",
 )
 
 tile = click.option(

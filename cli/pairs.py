@@ -12,7 +12,7 @@ from .pipeline import Task
 from .shard import WHOLE
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
     from img2img.images import Picture
 
@@ -63,7 +63,7 @@ def pairs(
     if kind != "edges" and options.given("lines"):
         raise click.UsageError(f"--lines is for --make edges, not {kind}")
 
-    def prepare() -> "Task[Picture, Picture]":
+    def prepare(_inputs: int) -> "Task[Picture, Picture]":
         from zlib import crc32
 
         import torch
@@ -71,11 +71,11 @@ def pairs(
 
         from img2img.data.pairs import make_pair
 
-        def make(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
+        def make(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
             # A hole depends on the picture and the seed alone, whatever else is in the folder.
-            generator = Generator().manual_seed(crc32(image.numpy().tobytes(), seed))
-            a, b = make_pair(kind, image[None].expand(-1, 3, -1, -1), generator, lines)
-            return torch.cat((a.expand_as(b), b), 3)[0], {}
+            generator = Generator().manual_seed(crc32(image.tobytes(), seed))
+            a, b = make_pair(kind, torch.from_numpy(image)[None].expand(-1, 3, -1, -1), generator, lines)
+            return torch.cat((a.expand_as(b), b), 3)[0].numpy(), {}
 
         return picture_task(make, max_pixels, None)
 

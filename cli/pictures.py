@@ -12,7 +12,7 @@ from .pipeline import Task
 from .plan import Naming
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
     from img2img.images import Picture
 
@@ -55,7 +55,7 @@ def refuse_files(batch: BatchOptions, extensions: Collection[str], why: str) -> 
 
 
 def picture_task(
-    apply: "Callable[[Tensor], tuple[Tensor, dict[str, Any]]]", max_pixels: int, quality: int | None
+    apply: "Callable[[np.ndarray], tuple[np.ndarray, dict[str, Any]]]", max_pixels: int, quality: int | None
 ) -> "Task[Picture, Picture]":
     """The task that applies a function to images.
 
@@ -67,8 +67,8 @@ def picture_task(
     from img2img.images import read_picture, write_picture
 
     def compute(picture: "Picture") -> "tuple[Picture, dict[str, Any]]":
-        image, facts = apply(picture.to_tensor())
-        result = picture.with_tensor(image)
+        image, facts = apply(picture.to_array())
+        result = picture.with_array(image)
         return result, {"width": result.width, "height": result.height, **facts}
 
     def write(picture: "Picture", file: BinaryIO, format: str) -> None:

@@ -269,7 +269,7 @@ def texture(
 
         write_picture(picture, file, format, quality)
 
-    def prepare() -> "Task[Picture | None, Picture]":
+    def prepare(_inputs: int) -> "Task[Picture | None, Picture]":
         from img2img.images import read_picture
 
         if method == "patches" and not (report or max_seam):

@@ -10,7 +10,7 @@ from .pictures import picture_naming, picture_task
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
     from img2img.images import Picture
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--noise/--no-noise", default=True, show_default=True, help="Whether there is any.")
 @options.pictures
-@options.computing
+@options.computing_in_tiles
 @options.batch
 def translate(
     batch: BatchOptions,
@@ -45,19 +45,21 @@ def translate(
     gives photos_translated/ with the same names in it.
     """
 
-    def prepare() -> "Task[Picture, Picture]":
+    def prepare(pictures: int) -> "Task[Picture, Picture]":
+        import torch
+
         from img2img.errors import WeightsError
         from img2img.tasks.translate import Translator
         from img2img.tasks.translate.coding import Lab
 
-        translator = Translator.from_pretrained(model, **computing)
+        translator = Translator.from_pretrained(model, computing["device"], computing["precision"], computing["tile"])
 
         channels = 3 if isinstance(translator.coding, Lab) else translator.model.out_channels
         if channels not in (1, 3):
             raise WeightsError(f"weights {model} make {channels} channels, and a picture file has 1 or 3")
 
-        def turn(image: "Tensor") -> "tuple[Tensor, dict[str, Any]]":
-            return translator(image, seed, noise), {"seed": seed if noise else None}
+        def turn(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
+            return translator(torch.from_numpy(image), seed, noise).numpy(), {"seed": seed if noise else None}
 
         return picture_task(turn, max_pixels, quality)
 

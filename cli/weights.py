@@ -1,5 +1,7 @@
 """`img2img weights`: what is shipped, whether it is whole, and where it lies."""
 
+from pathlib import Path
+
 import click
 
 from img2img import checkpoints
@@ -67,3 +69,24 @@ def verify(names: tuple[str, ...]) -> None:
 def path(name: str) -> None:
     """Print where the file of weights lies."""
     click.echo(checkpoints.weights_file(name))
+
+
+@weights.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@debug
+def graphs(files: tuple[str, ...]) -> None:
+    """Make the graphs by which weights of your own run without PyTorch.
+
+    Each FILE.safetensors gets files NAME.NETWORK.onnx beside it, a few kB each, that refer to its tensors. It takes
+    PyTorch and the package onnx, and onnxruntime's results are compared with PyTorch's on pictures of many sizes.
+    """
+    from img2img.checkpoints import graph_file, load_checkpoint
+    from img2img.engines.graphs import make_graphs
+    from img2img.tasks.networks import networks_of
+
+    for file in files:
+        networks = networks_of(load_checkpoint(file))
+        if not networks:
+            raise WeightsError(f"{file} holds no network that runs without PyTorch")
+        for graph in make_graphs(file, networks):
+            click.echo(graph_file(Path(file), graph))

@@ -27,7 +27,7 @@ def before_after() -> Path:
     noisy = read_picture(HERE.parent / "examples" / "noisy.png")
     # The CPU in fp32, so that the picture does not depend on whose machine made it.
     denoiser = Denoiser.from_pretrained(device="cpu", precision="fp32")
-    denoised = noisy.with_tensor(denoiser(noisy.to_tensor()))
+    denoised = noisy.with_array(denoiser(noisy.to_array()))
     target = HERE / "before_after.png"
     write_picture(Picture(side_by_side(noisy.samples, denoised.samples)), target, "png")
     return target

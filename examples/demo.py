@@ -12,13 +12,13 @@ WEIGHTS = "denoise-fast"
 
 def main() -> None:
     """Print the PSNR before and after, and where the result is."""
-    clean = read_picture(HERE / "clean.png").to_tensor()
+    clean = read_picture(HERE / "clean.png").to_array()
     picture = read_picture(HERE / "noisy.png")
-    noisy = picture.to_tensor()
+    noisy = picture.to_array()
     denoiser = Denoiser.from_pretrained(WEIGHTS)
     denoised = denoiser(noisy)
     result = HERE / "denoised.png"
-    write_picture(picture.with_tensor(denoised), result, "png")
+    write_picture(picture.with_array(denoised), result, "png")
     print(f"{HERE.name}/noisy.png, {picture.width}x{picture.height}, weights {WEIGHTS}")
     print(f"noise, estimated: {255 * denoiser.estimate_sigma(noisy):.1f} grey levels")
     print(f"PSNR before:      {psnr8(clean, noisy):.2f} dB")

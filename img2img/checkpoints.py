@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ from .errors import WeightsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from torch import Tensor, nn
 
 M = TypeVar("M", bound="nn.Module")
@@ -25,19 +26,54 @@ EXACT = ("running_mean", "running_var")  # a batch norm's buffers: variances lea
 HEADER_KEY = "img2img"  # of a safetensors file's metadata; its value is JSON
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """One file of weights.
+    """One file of weights. Its tensors are read when they are first asked for: a graph reads them by itself.
 
     Args:
-        tensors: by parameter name, as stored (fp16; statistics of batch norms fp32); may hold several networks under
-            prefixes.
+        called: the name or path that was asked for.
+        path: the file.
+        sha256: of the file, in hexadecimal.
         header: `task`, `name`, `network`, `config` (arguments that build it), `range`, `data`, `version`, `commit`, and
             `training`: recipe, steps, minutes, device, scores on held-out pictures, the score by step.
     """
 
-    tensors: dict[str, Tensor]
+    called: str
+    path: Path
+    sha256: str
     header: dict[str, Any]
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """By parameter name, as stored (fp16; statistics of batch norms fp32); several networks have prefixes.
+
+        Raises:
+            WeightsError: the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return load_file(self.path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"weight file {self.path} is damaged: {error}") from error
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The same as tensors of PyTorch, in the same memory."""
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in self.arrays.items()}
+
+    def require(self, network: str) -> None:
+        """Make sure that the file holds a network of this kind.
+
+        Raises:
+            WeightsError: it holds another.
+        """
+        if self.header.get("network") != network:
+            held = self.header.get("network")
+            raise WeightsError(f"weights {self.called} hold a {held!r} network, not a {network!r}")
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The float32 tensors of one network, its prefix (and a dot) taken off."""
@@ -75,18 +111,46 @@ def weights_file(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """The file of shipped weights, after comparing its sha256 with the index.
+    """The file of shipped weights, after comparing its sha256, and those of its graphs, with the index.
+
+    Raises:
+        WeightsError: one of them is missing or differs.
+    """
+    path = weights_file(name)
+    _check(name, path, index()[name]["sha256"])
+    for graph in index()[name].get("graphs", {}):
+        verify_graph(name, graph)
+    return path
+
+
+def verify_graph(name: str, graph: str) -> Path:
+    """The file of a graph of shipped weights, after comparing its sha256 with the index.
 
     Raises:
         WeightsError: it is missing or differs.
     """
-    path = weights_file(name)
+    path = graph_file(weights_file(name), graph)
+    _check(name, path, index()[name].get("graphs", {}).get(graph, ""))
+    return path
+
+
+def graph_file(weights: Path, graph: str) -> Path:
+    """Where a network of a weight file lies as a graph, `NAME.GRAPH.onnx`: beside the weights, which it refers to."""
+    return weights.with_name(f"{weights.stem}.{graph}.onnx")
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(name: str, path: Path, sha256: str) -> str:
     if not path.is_file():
         raise WeightsError(f"weights {name}: the file {path} is missing; reinstall img2img-suite")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != index()[name]["sha256"]:
+    if digest(path) != sha256:
         raise WeightsError(f"weights {name}: the file {path} is damaged or changed (its sha256 is not the index's)")
-    return path
+    return sha256
 
 
 def load_checkpoint(name_or_file: str | Path) -> Checkpoint:
@@ -95,32 +159,28 @@ def load_checkpoint(name_or_file: str | Path) -> Checkpoint:
     Raises:
         WeightsError: unknown name, missing, damaged or foreign file.
     """
-    path = verify(str(name_or_file)) if str(name_or_file) in index() else Path(name_or_file)
+    called = str(name_or_file)
+    if called in index():
+        path = weights_file(called)
+        return Checkpoint(called, path, _check(called, path, index()[called]["sha256"]), read_header(path))
+    path = Path(name_or_file)
     if not path.is_file():
-        raise WeightsError(f"no weights called {str(name_or_file)!r}: neither a file nor one of {', '.join(index())}")
-    header = read_header(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return Checkpoint(load_file(path), header)
-    except SafetensorError as error:
-        raise WeightsError(f"weight file {path} is damaged: {error}") from error
+        raise WeightsError(f"no weights called {called!r}: neither a file nor one of {', '.join(index())}")
+    return Checkpoint(called, path, digest(path), read_header(path))
 
 
-def build(checkpoint: Checkpoint, network: str, kind: Callable[..., M], name: str | Path) -> M:
+def build(checkpoint: Checkpoint, network: str, kind: Callable[..., M]) -> M:
     """A network with its weights, from a checkpoint that must hold just that.
 
     Raises:
         WeightsError: the checkpoint is for something else, or its tensors do not fit its own config.
     """
-    if checkpoint.header.get("network") != network:
-        raise WeightsError(f"weights {name} hold a {checkpoint.header.get('network')!r} network, not a {network!r}")
+    checkpoint.require(network)
     try:
         model = kind(**checkpoint.header["config"])
         model.load_state_dict(checkpoint.part(network))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"weights {name} do not fit the model that their header describes") from error
+        raise WeightsError(f"weights {checkpoint.called} do not fit the model that their header describes") from error
     return model
 
 

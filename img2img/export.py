@@ -21,9 +21,10 @@ from torch import Generator, Tensor, nn
 
 import img2img
 
-from .checkpoints import index, names, read_header, weights_file
+from .checkpoints import build, index, load_checkpoint, names, read_header, weights_file
+from .engines.torch_engine import TorchEngine
 from .errors import ExportError
-from .tasks.denoise import Denoiser
+from .tasks.denoise import Denoiser, DenoisingUNet
 from .tasks.translate import Translator
 from .tasks.translate.coding import Lab
 
@@ -159,11 +160,12 @@ def load_subject(name_or_file: str | Path) -> Subject:
 
 def denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
     """A denoiser as a Subject; the noise level is given to it, not estimated."""
-    pipeline = Denoiser.from_pretrained(name_or_file, "cpu", "fp32", WHOLE)
+    checkpoint = load_checkpoint(name_or_file)
+    pipeline = Denoiser(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
     return Subject(
         str(name_or_file),
-        pipeline.model,
-        pipeline,
+        build(checkpoint, "unet", DenoisingUNet).eval(),
+        lambda image, sigma: torch.from_numpy(pipeline(image.numpy(), sigma)),
         channels=3,
         inputs={"image": IMAGE.format(channels=3) + ", with noise" + GREY, "sigma": SIGMA},
         output=RESULT.format(channels=3) + ", not clamped",

@@ -1,13 +1,21 @@
-"""Where and how computation runs: device, precision, threads, memory allocator. The one place that decides."""
+"""Where and how computation runs: device, precision, threads, memory allocator. The one place that decides.
+
+Imports PyTorch only where a function is about it.
+"""
+
+from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from functools import cache
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from .errors import Img2ImgError
+
+if TYPE_CHECKING:
+    import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's mallopt
 KEPT_BUFFER = 32 * 2**20  # bytes; 64 channels at half the size of a 640-pixel tile take 26 MB in fp32
@@ -19,6 +27,8 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         Img2ImgError: the device asked for is not there.
     """
+    import torch
+
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if available[device])
@@ -32,6 +42,8 @@ def pick_device(name: str = "auto") -> torch.device:
 @cache
 def has_fast_bf16(device_type: str) -> bool:
     """Whether bf16 convolutions are faster than fp32 ones: CPUs with AVX512-BF16 or AMX, GPUs from Ampere on."""
+    import torch
+
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device_type == "cpu":
@@ -42,6 +54,8 @@ def has_fast_bf16(device_type: str) -> bool:
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """`auto` is bf16 where the processor is fast at it, else fp32."""
+    import torch
+
     if name == "auto":
         name = "bf16" if has_fast_bf16(device.type) else "fp32"
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]
@@ -64,18 +78,36 @@ def keep_big_buffers() -> None:
         return
 
 
-def available_memory(device: torch.device) -> int | None:
+def threads() -> int:
+    """How many threads a computation gets: OMP_NUM_THREADS, else the cores that this process may run on.
+
+    Two hardware threads of one core count once: they share its arithmetic.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(topology.format(cpu)).read_text(encoding="ascii") for cpu in usable})
+    except OSError:
+        return len(usable)
+
+
+def available_memory(device: str | torch.device = "cpu") -> int | None:
     """Bytes that can still be had on a device; None where that cannot be told.
 
     On a CPU what Linux says is available, or what the limit of a container (cgroup 2) leaves, whichever is less.
     """
-    if device.type == "cuda":
-        return (
-            torch.cuda.mem_get_info(device)[0]
-            + torch.cuda.memory_reserved(device)
-            - torch.cuda.memory_allocated(device)
-        )
-    if device.type != "cpu":
+    kind = str(device).partition(":")[0]
+    if kind == "cuda":
+        import torch
+
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if kind != "cpu":
         return None
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

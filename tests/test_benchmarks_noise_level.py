@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from img2img.errors import ImageError, Img2ImgError
 from img2img.tasks import denoise
@@ -34,10 +32,10 @@ def smooth(height: int = 100, width: int = 120) -> NDArray[np.float64]:
 class Offset:
     """A denoiser that is off by the level it is told, and estimates a tenth too much of a noise of 10 grey levels."""
 
-    def __call__(self, image: Tensor, sigma: float, tta: bool = False) -> Tensor:
-        return torch.full_like(image, GREY / 255 + sigma)
+    def __call__(self, image: np.ndarray, sigma: float, tta: bool = False) -> np.ndarray:
+        return np.full_like(image, GREY / 255 + sigma)
 
-    def estimate_sigma(self, image: Tensor) -> float:
+    def estimate_sigma(self, image: np.ndarray) -> float:
         return 11 / 255
 
 

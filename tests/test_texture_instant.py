@@ -160,7 +160,7 @@ def test_training_makes_a_decoder_that_gives_pictures_back(decoder_file: Path) -
     checkpoint = load_checkpoint(decoder_file)
     assert (checkpoint.header["task"], checkpoint.header["network"]) == ("texture", "decoder")
     assert checkpoint.header["descriptor"] == fingerprint(small_vgg())
-    decoder = build(checkpoint, "decoder", Decoder, decoder_file)
+    decoder = build(checkpoint, "decoder", Decoder)
     image = torch.from_numpy(photographs.astronaut()[:64, 200:264].copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
         back = decoder(small_vgg()(image)[0], 1)
@@ -199,7 +199,7 @@ def gravel(side: int) -> Tensor:
 
 def synthesiser(decoder_file: Path, dtype: torch.dtype = torch.float32) -> Texture:
     texture = Texture(small_vgg(), CPU, dtype)
-    decoder = build(load_checkpoint(decoder_file), "decoder", Decoder, decoder_file)
+    decoder = build(load_checkpoint(decoder_file), "decoder", Decoder)
     texture.__dict__["decoder"] = decoder.requires_grad_(False)  # in the place of the shipped one
     return texture
 
@@ -258,7 +258,7 @@ def test_one_colour_stays_that_colour(decoder_file: Path) -> None:
 
 
 def test_the_pyramid_ends_at_its_finest_canvas(decoder_file: Path) -> None:
-    decoder = build(load_checkpoint(decoder_file), "decoder", Decoder, decoder_file)
+    decoder = build(load_checkpoint(decoder_file), "decoder", Decoder)
     pyramid = levels((64, 96), [(80, 80)], True)
     made = instant(small_vgg(), decoder, [noise(1, 3, 80, 80)], [1.0], pyramid, 0, torch.float32)
     assert made.shape == (1, 3, *pyramid[-1].canvas)

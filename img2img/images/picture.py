@@ -63,38 +63,45 @@ class Picture:
         """1 for grey, 3 for RGB; alpha is not counted."""
         return int(self.samples.shape[2])
 
-    def to_tensor(self) -> Tensor:
+    def to_array(self) -> np.ndarray:
         """The samples as float32 (C, H, W) in [0, 1]."""
-        import torch
-
         scaled = np.empty((self.channels, self.height, self.width), np.float32)
         for channel, plane in enumerate(scaled):
             np.divide(self.samples[..., channel], 2**self.bits - 1, out=plane, dtype=np.float32)
-        return torch.from_numpy(scaled)
+        return scaled
 
-    def with_tensor(self, image: Tensor) -> Picture:
+    def with_array(self, image: np.ndarray) -> Picture:
         """The same picture with new pixels, clipped to [0, 1] and rounded to this picture's bits.
 
         Alpha is dropped if the size differs, the ICC profile if grey became colour or the reverse.
 
         Args:
-            image: (C, H, W), C 1 or 3, floating point, on any device.
+            image: (C, H, W), C 1 or 3, floating point.
 
         Raises:
             ValueError: the image has another shape.
             ImageError: the image holds values that are not numbers.
         """
-        import torch
-
         if image.ndim != 3 or image.shape[0] not in (1, 3):
-            raise ValueError(f"image must be (1 or 3, H, W), not {tuple(image.shape)}")
+            raise ValueError(f"image must be (1 or 3, H, W), not {image.shape}")
         channels, height, width = image.shape
         samples = np.empty((height, width, channels), self.samples.dtype)
-        for channel, plane in enumerate(image.detach()):  # one plane at a time: floats take four times the room
-            values = plane.to("cpu", torch.float32)
-            if values.isnan().any():
+        for channel, plane in enumerate(image):  # one plane at a time: floats take four times the room
+            if np.isnan(plane).any():
                 raise ImageError("the result holds values that are not numbers (NaN)")
-            samples[..., channel] = values.clamp(0, 1).mul_(2**self.bits - 1).round_().numpy()
+            values = np.clip(plane, 0, 1, dtype=np.float32)
+            values *= 2**self.bits - 1
+            samples[..., channel] = np.rint(values, out=values)
         alpha = self.alpha if samples.shape[:2] == self.samples.shape[:2] else None
         icc = self.icc if channels == self.channels else None
         return replace(self, samples=samples, alpha=alpha, icc=icc)
+
+    def to_tensor(self) -> Tensor:
+        """`to_array` as a tensor."""
+        import torch
+
+        return torch.from_numpy(self.to_array())
+
+    def with_tensor(self, image: Tensor) -> Picture:
+        """`with_array` of a tensor on any device."""
+        return self.with_array(image.detach().cpu().float().numpy())

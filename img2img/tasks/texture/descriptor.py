@@ -251,7 +251,7 @@ def load_descriptor(
 
         descriptor = load_vgg19(weights, normalised)
     else:
-        descriptor = build(load_checkpoint(name), "vgg", VGG, name)
+        descriptor = build(load_checkpoint(name), "vgg", VGG)
         descriptor.trust = DISTILLED[: len(descriptor.layers)]
     descriptor.circular = circular
     return descriptor.eval().to(device).to(memory_format=torch.channels_last)

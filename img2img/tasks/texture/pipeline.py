@@ -289,7 +289,7 @@ class Texture:
         mine = fingerprint(self.descriptor) if isinstance(self.descriptor, VGG) else ""
         if checkpoint.header.get("descriptor") != mine:
             raise WeightsError("textures in one pass need the descriptor vgg-slim: no other has a decoder")
-        decoder = build(checkpoint, "decoder", Decoder, DECODER)
+        decoder = build(checkpoint, "decoder", Decoder)
         return decoder.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
 
     def _of_optimiser(self, loss: LossName) -> Callable[[Size, int], float]:

@@ -63,7 +63,7 @@ class Translator:
         """
         checkpoint = load_checkpoint(name_or_file)
         where = pick_device(device)
-        model = build(checkpoint, "generator", UNetGenerator, name_or_file)
+        model = build(checkpoint, "generator", UNetGenerator)
         try:
             coding = SPACES[checkpoint.header["space"]](model.in_channels, model.out_channels)
         except (KeyError, ValueError) as error:

@@ -85,7 +85,7 @@ class TextureNetwork:
         """
         where = pick_device(device)
         checkpoint = load_checkpoint(file)
-        generator = build(checkpoint, NETWORK, _for_tiles, file)
+        generator = build(checkpoint, NETWORK, _for_tiles)
         palette, icc = _colours(checkpoint, generator, file)
         return cls(generator, palette, where, pick_precision(precision, where), _facts(checkpoint), icc)
 
