@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from skimage import data as photographs
-from torch import Tensor
+from torch import Tensor, nn
 
 from img2img.checkpoints import load_checkpoint
 from img2img.errors import TrainingError
+from img2img.tasks.compress.exact import FRACTION
 from img2img.tasks.compress.hyperprior import HyperpriorCodec
 from img2img.tasks.compress.loss import CodecWithPrior, Medians, RateDistortion
 from img2img.tasks.compress.model import Codec, start_as_klt
-from img2img.tasks.compress.prior import FactorizedPrior, gaussian_probability
+from img2img.tasks.compress.prior import FORMER, FactorizedPrior, gaussian_probability
 from img2img.tasks.compress.train import build, fitted_prior, start_from
 from img2img.training.recipe import Phase, Recipe
 
@@ -119,14 +119,77 @@ def test_a_higher_rate_costs_more_bits_and_gives_a_better_picture() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_the_prior_equals_compressai_for_steps_of_one() -> None:
+def perturbed_pair(channels: int = 5) -> tuple[nn.Module, FactorizedPrior]:
+    """compressai's density and ours with the same parameters, away from where they begin."""
+    models = pytest.importorskip("compressai.entropy_models", exc_type=ImportError)
     torch.manual_seed(0)
-    theirs, ours = EntropyBottleneck(5, init_scale=3), FactorizedPrior(torch.ones(5))
+    theirs, ours = models.EntropyBottleneck(channels, init_scale=3).eval(), FactorizedPrior(torch.ones(channels))
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
     ours.load_state_dict(theirs.state_dict(), strict=False)
+    return theirs, ours
+
+
+def test_the_prior_begins_as_compressai_begins_it() -> None:
+    models = pytest.importorskip("compressai.entropy_models", exc_type=ImportError)
+    torch.manual_seed(0)
+    theirs = models.EntropyBottleneck(5, init_scale=3)
+    torch.manual_seed(0)
+    ours = FactorizedPrior(torch.ones(5))
+    # In one order as well: an optimiser's stored moments go by it.
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-6)
+
+
+def test_the_prior_equals_compressai_for_steps_of_one() -> None:
+    theirs, ours = perturbed_pair()
     y = torch.randn(2, 5, 3, 4) * 4
-    theirs.eval()
     y_hat, likelihood = theirs(y)
-    torch.testing.assert_close(ours.probability(y_hat, torch.ones(2, 5, 1, 1)), likelihood, atol=1e-6, rtol=1e-4)
+    own = ours.probability(y_hat, torch.ones(2, 5, 1, 1))
+    torch.testing.assert_close(own, likelihood, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(ours.quantile_loss(), theirs.loss())
+    likelihood.log2().sum().backward()
+    own.log2().sum().backward()
+    compared = [(theirs.get_parameter(name).grad, p.grad) for name, p in ours.named_parameters() if name != "quantiles"]
+    for expected, found in compared:
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_quantiles_alone_learn_from_their_loss_as_in_compressai() -> None:
+    theirs, ours = perturbed_pair()
+    ours.quantile_loss().backward()
+    theirs.loss().backward()
+    torch.testing.assert_close(ours.quantiles.grad, theirs.quantiles.grad)
+    assert [name for name, p in ours.named_parameters() if p.grad is not None] == ["quantiles"]
+
+
+def test_gaussian_probability_equals_compressai() -> None:
+    models = pytest.importorskip("compressai.entropy_models", exc_type=ImportError)
+    torch.manual_seed(0)
+    y, mu = (3 * torch.randn(2, 4, 5, 6) for _ in range(2))
+    sigma = (2 * torch.randn(2, 4, 5, 6)).exp().requires_grad_()  # some below the least
+    other = sigma.detach().clone().requires_grad_()
+    own = gaussian_probability(y, mu, sigma, torch.ones(2, 4, 1, 1))
+    theirs = models.GaussianConditional(None)._likelihood(y, other, mu).clamp_min(1e-9)
+    torch.testing.assert_close(own, theirs, atol=1e-7, rtol=1e-4)
+    own.log2().sum().backward()
+    theirs.log2().sum().backward()
+    torch.testing.assert_close(sigma.grad, other.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_weights_of_before_load() -> None:
+    """They hold what compressai's class kept beside the parameters."""
+    for name in ("codec-fast", "codec-best"):
+        checkpoint = load_checkpoint(name)
+        prior = FactorizedPrior(checkpoint.part("prior")["scale"].flatten())
+        assert set(FORMER) < checkpoint.part("prior").keys()
+        prior.load_state_dict(checkpoint.part("prior"))
+        # What was stored as medians when these weights were shipped is what the density has: the same tables follow.
+        medians = (prior.medians().flatten().double() * 2**FRACTION).round()
+        stored = checkpoint.tensors["tables.medians"].double()
+        assert (medians - stored).abs().max() <= 2 + 2e-3 * stored.abs().max()  # parameters are stored in fp16
 
 
 @pytest.mark.parametrize("step", [0.25, 1.0, 3.0])
@@ -143,9 +206,6 @@ def test_gaussian_probability_is_that_of_the_bin() -> None:
     normal = torch.distributions.Normal(1.0, 2.0)
     expected = normal.cdf(torch.tensor(3.25)) - normal.cdf(torch.tensor(2.75))
     assert gaussian_probability(*args).item() == pytest.approx(expected.item(), rel=1e-4)
-    likelihood = GaussianConditional(None)._likelihood(torch.tensor(2.0), torch.tensor(1.5), torch.tensor(1.0))
-    ones = torch.ones(1, 1, 1, 1)
-    assert gaussian_probability(2 * ones, ones, 1.5 * ones, ones).item() == pytest.approx(likelihood.item(), rel=1e-6)
 
 
 def test_rate_distortion_is_bits_and_weighted_error() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class _BoundedBelow(torch.autograd.Function):
-    """max(x, bound) whose gradient still lets x rise from below the bound (Balle 2018, appendix)."""
+    """See `bounded_below`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
@@ -22,6 +22,14 @@ class _BoundedBelow(torch.autograd.Function):
         return grad * ((x >= ctx.bound) | (grad < 0)), None
 
 
+def bounded_below(x: Tensor, bound: float) -> Tensor:
+    """max(x, bound), with a gradient that lets x rise from below the bound, as well.
+
+    References: Balle et al. 2018, arXiv:1802.01436, appendix.
+    """
+    return _BoundedBelow.apply(x, bound)
+
+
 class NonNegative(nn.Module):
     """Parameter kept at or above `minimum` by the square of a bounded one, so that it never sticks at zero."""
 
@@ -33,7 +41,7 @@ class NonNegative(nn.Module):
         self.raw = nn.Parameter((value + self.pedestal).clamp_min(self.pedestal).sqrt())
 
     def forward(self) -> Tensor:
-        return _BoundedBelow.apply(self.raw, self.bound) ** 2 - self.pedestal
+        return bounded_below(self.raw, self.bound) ** 2 - self.pedestal
 
 
 class GDN(nn.Module):

@@ -103,10 +103,7 @@ class RateDistortion(nn.Module):
 
 
 class Medians(nn.Module):
-    """compressai's auxiliary loss: moves the quantiles of each density to where it has its tails and its median.
-
-    Only they learn from it: they lie beside the densities, which it only reads.
-    """
+    """Moves the quantiles of each density to where it has its tails and its median (FactorizedPrior.quantile_loss)."""
 
     def __init__(self, prior: FactorizedPrior) -> None:
         super().__init__()
@@ -114,4 +111,4 @@ class Medians(nn.Module):
         self._prior = (prior,)  # in a tuple, so that the densities are not this module's parameters
 
     def forward(self, batch: object) -> dict[str, Tensor]:
-        return {"loss": self._prior[0].loss()}
+        return {"loss": self._prior[0].quantile_loss()}

@@ -19,7 +19,7 @@ from .hyperprior import HyperpriorCodec
 from .loss import CodecWithPrior, Medians, RateDistortion
 from .model import Codec, start_as_klt
 from .model_file import NETWORKS
-from .prior import FactorizedPrior
+from .prior import FORMER, FactorizedPrior
 from .tables import make_tables
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # at which held-out crops are judged
@@ -72,7 +72,8 @@ def go_on_from(model: CodecWithPrior, checkpoint: Checkpoint) -> bool:
     Returns:
         whether it was; if not, nothing has changed.
     """
-    own, theirs = model.state_dict(), {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tables.")}
+    own, theirs = model.state_dict(), checkpoint.tensors
+    theirs = {k: v for k, v in theirs.items() if not k.startswith("tables.") and not k.endswith(FORMER)}
     lacking = [k for k in own.keys() - theirs.keys() if not k.startswith("codec.context.")]
     if lacking or any(k not in own or own[k].shape != v.shape for k, v in theirs.items()):
         return False
