@@ -192,6 +192,23 @@ def test_weights_of_before_load() -> None:
         assert (medians - stored).abs().max() <= 2 + 2e-3 * stored.abs().max()  # parameters are stored in fp16
 
 
+@torch.no_grad()
+def test_the_quantiles_loss_is_least_at_the_tails_and_the_median() -> None:
+    torch.manual_seed(0)
+    prior = FactorizedPrior(torch.tensor([0.5, 2.0, 8.0]))
+    low, high = torch.full((3, 1, 3), -1000.0), torch.full((3, 1, 3), 1000.0)
+    for _ in range(50):  # halving, to where the cumulative distribution is 0.5e-9, 0.5 and 1 - 0.5e-9
+        middle = (low + high) / 2
+        above = prior._logits(middle) > torch.tensor([0.5e-9, 0.5, 1 - 0.5e-9], dtype=torch.float64).logit()
+        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    began = prior.quantile_loss()
+    prior.quantiles.copy_(low)
+    assert prior.quantile_loss() < 1e-3 * began
+    bins = prior.medians() - 0.01 * (torch.arange(200_000) + 0.5)  # the median halves what the bins hold
+    below = prior.probability(bins, torch.full((1, 3, 1, 1), 0.01)).sum((0, 2, 3))
+    torch.testing.assert_close(below, torch.full((3,), 0.5), atol=5e-3, rtol=0)
+
+
 @pytest.mark.parametrize("step", [0.25, 1.0, 3.0])
 def test_the_prior_is_a_distribution_for_every_step(step: float) -> None:
     prior = FactorizedPrior(torch.tensor([0.5, 2.0, 8.0]))

@@ -1,4 +1,4 @@
-"""Entropy coding: symbols to bytes and back, with integer tables (rANS, by the library constriction).
+"""Entropy coding: symbols to bytes and back, with integer tables (rANS, stack.py).
 
 The bytes follow from integers alone, so every machine and every version decodes them alike. For another reader:
 
@@ -19,19 +19,16 @@ The bytes follow from integers alone, so every machine and every version decodes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import constriction
 import numpy as np
 
 from ...errors import BitstreamError
+from .stack import Stack, new_stack
 
 TOTAL = 2**16  # what the frequencies of a table sum to
 
-_ANS = constriction.stream.stack.AnsCoder
-_CATEGORICAL = constriction.stream.model.Categorical
-_UNIFORM = constriction.stream.model.Uniform
-_HALF_BITS = 16  # constriction's models have at most 2**24 entries, escapes up to 33 bits
+_HALF_BITS = 16  # a stack takes numbers of at most 24 bits, escapes have up to 33
 _INT32 = np.iinfo(np.int32)
 
 
@@ -127,14 +124,12 @@ class Encoder:
 
     def finish(self) -> bytes:
         """All groups as bytes, as few as the last of which is not 0."""
-        coder = _ANS()
-        # The coder is a stack: what is to be decoded first goes in last.
-        for places, entries, escapes in reversed(self._groups):
-            for numbers, model, *sizes in reversed(escapes.parts()):
-                coder.encode_reverse(numbers, model, *sizes)
+        stack = new_stack()
+        for places, entries, escapes in reversed(self._groups):  # what is to be decoded first goes in last
+            escapes.push(stack)
             for row, span in reversed(list(places.spans())):
-                coder.encode_reverse(entries[span], _model(self._tables.row(row)))
-        return bytes(coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0"))
+                stack.push(entries[span], self._tables.row(row))
+        return bytes(stack.words().tobytes().rstrip(b"\0"))
 
 
 class Decoder:
@@ -148,7 +143,7 @@ class Decoder:
         if data.endswith(b"\0"):
             raise BitstreamError("damaged data: they end in zeros")
         self._tables = tables
-        self._coder = _ANS(np.frombuffer(data + bytes(-len(data) % 4), "<u4").astype(np.uint32))
+        self._stack = new_stack(np.frombuffer(data + bytes(-len(data) % 4), "<u4"))
 
     def pull(self, rows: np.ndarray) -> np.ndarray:
         """The next group's symbols (N,), int32, coded with these rows (N,).
@@ -160,7 +155,7 @@ class Decoder:
         places = _by_row(rows, self._tables)
         entries = np.zeros(len(rows), np.int64)
         for row, span in places.spans():
-            entries[span] = self._coder.decode(_model(self._tables.row(row)), span.stop - span.start)
+            entries[span] = self._stack.pull(self._tables.row(row), span.stop - span.start)
         escaped = entries == places.escapes
         values = self._pull_escapes(int(np.count_nonzero(escaped)))
         entries[escaped] = np.where(values % 2, -(values // 2) - 1, places.escapes[escaped] + values // 2)
@@ -177,17 +172,17 @@ class Decoder:
         Raises:
             BitstreamError: the data held more, or less, than what was pulled.
         """
-        if not self._coder.is_empty():
+        if not self._stack.is_empty():
             raise BitstreamError("damaged data: they do not end with the last symbol")
 
     def _pull_escapes(self, count: int) -> np.ndarray:
         if not count:
             return np.zeros(0, np.int64)
-        k = self._coder.decode(_model(_CLASSES), count).astype(np.int64)
+        k = self._stack.pull(_CLASSES, count).astype(np.int64)
         offsets = np.zeros(count, np.int64)
         for some, bits, shift in _halves(k):
             if some.any():
-                offsets[some] += self._coder.decode(_UNIFORM(), _sizes(bits[some])).astype(np.int64) << shift
+                offsets[some] += self._stack.pull_bits(bits[some]).astype(np.int64) << shift
         return (1 << k) + offsets - 1
 
 
@@ -231,35 +226,20 @@ class _Escapes(NamedTuple):
         k = np.frexp((values + 1).astype(np.float64))[1].astype(np.int64) - 1
         return cls(k, values + 1 - (1 << k))
 
-    def parts(self) -> list[tuple[Any, ...]]:
-        """What to code: numbers, model, and its parameters."""
+    def push(self, stack: Stack) -> None:
+        """Put all of them on a stack: their classes are pulled first, then the lower halves, then the upper."""
         if not len(self.k):
-            return []
-        parts: list[tuple[Any, ...]] = [(self.k.astype(np.int32), _model(_CLASSES))]
-        for some, bits, shift in _halves(self.k):
+            return
+        for some, bits, shift in reversed(list(_halves(self.k))):
             if some.any():
-                numbers = self.offsets[some] >> shift & (1 << bits[some]) - 1
-                parts.append((numbers.astype(np.int32), _UNIFORM(), _sizes(bits[some])))
-        return parts
+                stack.push_bits(self.offsets[some] >> shift & (1 << bits[some]) - 1, bits[some])
+        stack.push(self.k, _CLASSES)
 
 
 def _halves(k: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Which of the values have a lower and an upper half, how many bits of it, and where it lies."""
     yield k > 0, np.minimum(k, _HALF_BITS), 0
     yield k > _HALF_BITS, k - _HALF_BITS, _HALF_BITS
-
-
-def _sizes(bits: np.ndarray) -> np.ndarray:
-    return (1 << bits).astype(np.int32)
-
-
-def _model(frequencies: np.ndarray) -> Any:
-    """A model of exactly these frequencies, times 256.
-
-    constriction gives each of n entries 1 of 2**24 units and shares out the others in proportion to the numbers here.
-    These sum to just what is to be shared out, so the proportion is 1, and nothing is ever rounded.
-    """
-    return _CATEGORICAL(frequencies.astype(np.float64) * (2**24 // TOTAL) - 1, perfect=False)
 
 
 def _falling(count: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Densities of the latents, for training. The codec itself codes with tables and never imports this."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class FactorizedPrior(nn.Module):
         sizes = (1, *width, 1)
         slope = spread ** (-1 / (len(sizes) - 1))  # of each layer; their product is 1 / spread
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in pairwise(sizes):
             entry = math.log(math.expm1(slope / after))  # softplus of it is slope / after
             self.matrices.append(torch.full((len(scale), after, before), entry))
             self.biases.append(torch.empty(len(scale), after, 1).uniform_(-0.5, 0.5))
@@ -91,7 +92,7 @@ class FactorizedPrior(nn.Module):
             return bins.view(channels, batch, height, width).transpose(0, 1)
 
     def _logits(self, x: Tensor, fixed: bool = False) -> Tensor:
-        """Logits of the cumulative distributions at (M, 1, N): the same shape; `fixed`: no gradient for the densities."""
+        """Logits of the cumulative distributions at (M, 1, N): the same shape; `fixed` stops their gradient."""
         layers: tuple[list[Tensor], ...] = (list(self.matrices), list(self.biases), list(self.factors))
         matrices, biases, factors = ([t.detach() for t in part] if fixed else part for part in layers)
         for k, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
