@@ -445,7 +445,7 @@ class Judges:
 
     def __post_init__(self) -> None:
         from img2img.runtime import pick_device
-        from img2img.tasks.texture.descriptor import load_descriptor
+        from img2img.tasks.texture.descriptor_file import load_descriptor
         from img2img.tasks.texture.report import unseen
 
         self._where = pick_device(self.device)

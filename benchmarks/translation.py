@@ -272,7 +272,7 @@ def _judge(
     import torch
 
     from img2img.runtime import pick_device
-    from img2img.tasks.texture.descriptor import load_descriptor
+    from img2img.tasks.texture.descriptor_file import load_descriptor
 
     where = pick_device(device)
     descriptor = load_descriptor("vgg19", weights=judge, device=where, normalised=False)

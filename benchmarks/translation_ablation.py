@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from img2img.errors import TrainingError
+from img2img.register import find_recipe
 from img2img.training.recipe import Phase, Recipe
-from img2img.training.run import find_recipe, finish
+from img2img.training.run import finish
 
 from . import translation
 

@@ -8,23 +8,13 @@ from typing import Any
 import click
 
 import img2img
+from img2img.register import TASKS
 
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-COMMANDS = (
-    "denoise",
-    "texture",
-    "translate",
-    "compress",
-    "decompress",
-    "info",
-    "pairs",
-    "train",
-    "export",
-    "bench",
-    "weights",
-)
+TOOLS = ("info", "pairs", "train", "export", "bench", "weights")  # what belongs to no one task
+COMMANDS = (*(command for task in TASKS for command in task.commands), *TOOLS)
 
 
 def _with_file(error: Exception) -> str:

@@ -1,17 +1,26 @@
 """`img2img train`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from img2img.register import FIRST_TRAININGS, TRAININGS
 
 from . import options
 from .debug import debug
 
-TASKS = ("denoise", "codec", "translate", "texture", "descriptor")
+
+class TrainingName(click.Choice):
+    """What can be trained; the name of a task stands for its first training."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take either name."""
+        return super().convert(FIRST_TRAININGS.get(value, value), param, ctx)
 
 
 @click.command()
-@click.argument("task", type=click.Choice(TASKS))
+@click.argument("task", type=TrainingName(tuple(TRAININGS)))
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -64,9 +73,21 @@ def train(
     """Train the weights of TASK; print the file of the best ones."""
     import torch
 
-    from img2img.training import run
+    from img2img import register
 
-    weights = run.train(task, data, recipe, out, resume, minutes, steps, device, devices, loss, teacher)
+    weights = register.train(
+        task,
+        data,
+        recipe,
+        out=out,
+        resume=resume,
+        minutes=minutes,
+        steps=steps,
+        device=device,
+        devices=devices,
+        loss=loss,
+        teacher=teacher,
+    )
     # With several devices this command runs once for each.
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         click.echo(weights)

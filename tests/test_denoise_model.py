@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.benchmarks.speed import kmac_per_pixel
+from img2img.register import find_recipe
 from img2img.tasks.denoise.loss import DenoisingObjective, EstimatorObjective, negative_psnr
 from img2img.tasks.denoise.model import DenoisingUNet, NoiseEstimator
 from img2img.tasks.denoise.train import grow_from
-from img2img.training.run import find_recipe
 
 
 @pytest.fixture

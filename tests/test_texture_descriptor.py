@@ -19,10 +19,10 @@ from img2img.tasks.texture.descriptor import (
     VGG19,
     RandomFilters,
     framed,
-    load_descriptor,
     mean_activations,
     normalise,
 )
+from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.vgg19 import CAFFE_MEAN, load_vgg19, natural_images, published
 
 SMALL = ((6, 4), (8, 6), (8, 8), (12, 8, 8), (16,))

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from img2img.checkpoints import build, load_checkpoint, save_checkpoint
 from img2img.errors import TrainingError, WeightsError
+from img2img.register import find_recipe, train
 from img2img.tasks.texture import Texture
 from img2img.tasks.texture.decoder import Decoder
 from img2img.tasks.texture.descriptor import VGG, RandomFilters, fingerprint
@@ -20,7 +21,6 @@ from img2img.tasks.texture.methods.instant import instant
 from img2img.tasks.texture.pyramid import levels
 from img2img.tasks.texture.report import seam_scores
 from img2img.tasks.texture.transport import moved_as_gaussians, ranked_as, transported
-from img2img.training.run import find_recipe, train
 
 (command,) = entry_points(group="console_scripts", name="img2img")
 

@@ -17,7 +17,9 @@ from torch import Generator, nn
 from img2img.checkpoints import read_header
 from img2img.data.patches import PatchSource
 from img2img.errors import TrainingError
-from img2img.tasks.texture.descriptor import LAYERS, VGG, load_descriptor
+from img2img.register import find_recipe, train
+from img2img.tasks.texture.descriptor import LAYERS, VGG
+from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.loss import gram_matrix
 from img2img.tasks.texture.train import (
     Distillation,
@@ -30,7 +32,6 @@ from img2img.tasks.texture.train import (
     middle,
     teach,
 )
-from img2img.training.run import find_recipe, train
 
 (command,) = entry_points(group="console_scripts", name="img2img")
 

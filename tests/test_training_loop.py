@@ -16,13 +16,13 @@ from skimage.io import imsave
 
 from img2img.checkpoints import load_checkpoint, read_header
 from img2img.errors import TrainingError
+from img2img.register import find_recipe, train
 from img2img.tasks.denoise import Denoiser
 from img2img.tasks.denoise.train import build
 from img2img.training import state
 from img2img.training.loop import Training, learning_rate
 from img2img.training.photographs import load_photographs, split
 from img2img.training.recipe import Phase, Recipe, read_recipe
-from img2img.training.run import find_recipe, train
 
 RECIPE = """
 name = "tiny"
@@ -82,14 +82,15 @@ def test_ctrl_c_finishes_the_step_saves_it_and_is_gone_on_with(recipe: Path, pic
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from img2img.training import loop, run\n"
+        "from img2img import register\n"
+        "from img2img.training import loop\n"
         "step = loop.Training._train_step\n"
         "def interrupted(self):\n"
         "    if self.step == 1: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return step(self)\n"
         "loop.Training._train_step = interrupted\n"
         "recipe, pictures, out = map(Path, sys.argv[1:])\n"
-        "run.train('denoise', pictures, recipe, out, device='cpu')\n"
+        "register.train('denoise', pictures, recipe, out, device='cpu')\n"
     )
     command = [sys.executable, "-c", code, str(recipe), str(pictures), str(tmp_path / "parts")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

@@ -15,12 +15,12 @@ from img2img.core.blocks import Dropout, InstanceNorm, dropout_noise
 from img2img.core.encoder_decoder import EncoderDecoder, Layout
 from img2img.core.seamless import in_tiles, moments, tiles
 from img2img.errors import ImageError
+from img2img.register import find_recipe
 from img2img.tasks.translate import PatchDiscriminator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, into_gamut, lightness_of
 from img2img.tasks.translate.discriminator import LAYERS, receptive_field
 from img2img.tasks.translate.generator import start_small
 from img2img.tasks.translate.loss import DiscriminatorObjective, GeneratorObjective, fooling, hinge, lsgan, vanilla
-from img2img.training.run import find_recipe
 
 RECIPES = ("colorize", "edges", "facades", "pairs")
 

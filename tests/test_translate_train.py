@@ -17,12 +17,12 @@ from img2img.data.pairs import make_pair
 from img2img.errors import ImageError, TrainingError, WeightsError
 from img2img.images import Picture, read_picture, write_picture
 from img2img.metrics import psnr
+from img2img.register import train
 from img2img.tasks.translate import Translator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, lightness_of
 from img2img.tasks.translate.train import build, resized
 from img2img.training.loop import Training, learning_rate
 from img2img.training.recipe import Phase, Recipe, read_recipe
-from img2img.training.run import train
 
 RECIPE = """
 name = "tiny"

@@ -1,9 +1,7 @@
-"""`img2img train`: a recipe, a folder of data, and the loop."""
+"""A run of the loop: what builds the task, a recipe, a folder of data, a folder of the run. Knows no task."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,9 @@ from lightning.fabric.plugins import MixedPrecision
 from ..errors import TrainingError
 from ..runtime import keep_big_buffers, pick_device, pick_precision
 from .loop import Task, Training
-from .recipe import Recipe, read_recipe
+from .recipe import Recipe
 
-DEFAULT_RECIPES = {
-    "denoise": "denoise-fast",
-    "codec": "codec-fast",
-    "translate": "pairs",
-    "texture": "texture-decoder",
-    "descriptor": "vgg-slim",
-}
-# Of img2img.tasks: called as the command that uses the weights.
-FOLDERS = {
-    "denoise": "denoise",
-    "codec": "compress",
-    "translate": "translate",
-    "texture": "texture",
-    "descriptor": "texture",
-}
-SCRIPTS = {"texture": "train_decoder"}  # in a task's folder; `train` in all others
+Build = Callable[[Recipe, Path, torch.device], Task]
 
 
 class Autocast(MixedPrecision):
@@ -43,22 +26,6 @@ class Autocast(MixedPrecision):
 
     def convert_input(self, data: Any) -> Any:
         return data
-
-
-def find_recipe(task: str, recipe: Path | None) -> Recipe:
-    """A recipe by file, by the name of one of ours, or the task's default.
-
-    Raises:
-        TrainingError: no such recipe, or it is for another task.
-    """
-    if task not in DEFAULT_RECIPES:
-        raise TrainingError(f"no task {task!r} to train; there are: {', '.join(DEFAULT_RECIPES)}")
-    name = str(recipe) if recipe else DEFAULT_RECIPES[task]
-    ours = Path(str(files(f"img2img.tasks.{FOLDERS[task]}"))) / "recipes" / f"{name}.toml"
-    read = read_recipe(ours if ours.is_file() else Path(name))
-    if read.task != task:
-        raise TrainingError(f"recipe {name} is for {read.task!r}, not for {task!r}")
-    return read
 
 
 def launched(device: str, precision: str = "auto", devices: int = 1) -> Fabric:
@@ -94,10 +61,11 @@ def finish(build: Callable[[torch.device], Task], plan: Recipe, folder: Path, de
 
 
 def train(
-    task: str,
+    build: Build,
+    plan: Recipe,
     data: Path,
-    recipe: Path | None = None,
-    out: Path | None = None,
+    folder: Path,
+    *,
     resume: bool = False,
     minutes: float | None = None,
     steps: int | None = None,
@@ -106,13 +74,13 @@ def train(
     loss: str | None = None,
     teacher: Path | None = None,
 ) -> Path:
-    """Train a task's weights and return the file of the best ones.
+    """Train by a recipe and return the file of the best weights.
 
     Args:
-        task: which.
+        build: makes the task of a recipe, a folder of data and a device.
+        plan: the recipe.
         data: folder of training data.
-        recipe: file, or name of a shipped recipe; the task's default without.
-        out: folder of the run; `runs/<the recipe file's name>` without.
+        folder: of the run; made if missing.
         resume: go on from the folder's state.
         minutes: stop after that long; `resume` goes on.
         steps: instead of the recipe's number.
@@ -124,14 +92,9 @@ def train(
     Raises:
         TrainingError: recipe, data or folder do not fit.
     """
-    plan = find_recipe(task, recipe)
-    if steps:
-        plan = replace(plan, steps=steps)
-    if loss:
-        plan = replace(plan, loss=loss)
-    if teacher:
-        plan = replace(plan, teacher=str(teacher))
-    folder = out or Path("runs") / Path(recipe or plan.name).stem
+    plan = replace(
+        plan, steps=steps or plan.steps, loss=loss or plan.loss, teacher=str(teacher) if teacher else plan.teacher
+    )
     started = (folder / "state.safetensors").exists()
     if started and not resume:
         raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")
@@ -139,7 +102,6 @@ def train(
         raise TrainingError(f"{folder} holds no training that could be resumed")
     fabric = launched(device, plan.precision, devices)
     torch.manual_seed(plan.seed)
-    build = import_module(f"img2img.tasks.{FOLDERS[task]}.{SCRIPTS.get(task, 'train')}").build
     training = Training(build(plan, data, fabric.device), plan, folder, fabric)
     if resume:
         training.resume()

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .descriptor import Descriptor, load_descriptor
+    from .descriptor import Descriptor
+    from .descriptor_file import load_descriptor
     from .methods.network import TextureNetwork
     from .pipeline import Texture
 
@@ -12,7 +13,7 @@ __all__ = ["Descriptor", "Texture", "TextureNetwork", "load_descriptor"]
 
 _HOMES = {
     "Descriptor": "descriptor",
-    "load_descriptor": "descriptor",
+    "load_descriptor": "descriptor_file",
     "TextureNetwork": "methods.network",
     "Texture": "pipeline",
 }

@@ -2,13 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ...checkpoints import build, load_checkpoint
 from ...core.padding import framed
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -220,38 +218,3 @@ def fingerprint(descriptor: VGG) -> str:
     for tensor in descriptor.state_dict().values():
         digest.update(tensor.half().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def load_descriptor(
-    name: str | Path = "vgg-slim",
-    weights: Path | None = None,
-    device: torch.device | str = "cpu",
-    circular: bool = False,
-    normalised: bool = True,
-) -> Descriptor:
-    """A descriptor by name, ready to use.
-
-    Args:
-        name: `random`, `vgg19`, a name of the index, or a file that `img2img train descriptor` wrote.
-        weights: vgg19's file, instead of torchvision's by download: safetensors with torchvision's names, floats or
-            the 8-bit form of `vgg19.read_weights`.
-        device: where to.
-        circular: see images as tori.
-        normalised: scale vgg19's channels to mean activations of 1; without, its features are as its authors have
-            them. The other descriptors are what they are.
-
-    Raises:
-        WeightsError: weights are missing, damaged or for something else, or may not be fetched.
-    """
-    descriptor: Descriptor
-    if name == "random":
-        descriptor = RandomFilters(circular=circular)
-    elif name == "vgg19":
-        from .vgg19 import load_vgg19
-
-        descriptor = load_vgg19(weights, normalised)
-    else:
-        descriptor = build(load_checkpoint(name), "vgg", VGG)
-        descriptor.trust = DISTILLED[: len(descriptor.layers)]
-    descriptor.circular = circular
-    return descriptor.eval().to(device).to(memory_format=torch.channels_last)

@@ -15,7 +15,8 @@ from ...errors import ImageError, WeightsError
 from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
 from .colour import Colour, coloured, luminance, match_colours, palette
 from .decoder import Decoder
-from .descriptor import VGG, Descriptor, fingerprint, load_descriptor
+from .descriptor import VGG, Descriptor, fingerprint
+from .descriptor_file import load_descriptor
 from .loss import GramLoss, SlicedWassersteinLoss
 from .methods.instant import BYTES, instant
 from .methods.network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train

@@ -13,7 +13,8 @@ from ...metrics import psnr8
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .decoder import Decoder
-from .descriptor import LAYERS, VGG, fingerprint, load_descriptor
+from .descriptor import LAYERS, VGG, fingerprint
+from .descriptor_file import load_descriptor
 from .train import load_crops
 
 

@@ -1,0 +1,175 @@
+"""The tasks, and what belongs to each: the one list, which the command line, training and the weights' index go by.
+
+Imports nothing that is slow. Networks, pipelines and trainings are named as `module:name` and imported when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .training.loop import Task as TrainingTask
+    from .training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Training:
+    """Something that `img2img train NAME` trains.
+
+    Args:
+        name: as the command line and the recipes' `task` call it.
+        build: `module:function` that makes what the training loop asks of a task: (recipe, data, device) to Task.
+        recipe: name of the default recipe.
+    """
+
+    name: str
+    build: str
+    recipe: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the suite.
+
+    Args:
+        name: of its command, of its folder in `img2img/tasks` and of its folder in `weights`.
+        commands: all its commands, the one called as the task first.
+        pipeline: `module:class` with `from_pretrained`.
+        kinds: what its weights are called in the index (`task` there); those that `--model` takes first.
+        networks: `module:class` of the networks, by the name that a weight file's header gives (`network`).
+        trainings: what can be trained for it.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    pipeline: str
+    kinds: tuple[str, ...]
+    networks: dict[str, str]
+    trainings: tuple[Training, ...]
+
+    @property
+    def recipes(self) -> Path:
+        """The folder of its recipes."""
+        return Path(str(files(f"img2img.tasks.{self.name}"))) / "recipes"
+
+
+TASKS = (
+    Task(
+        "denoise",
+        commands=("denoise",),
+        pipeline="img2img.tasks.denoise:Denoiser",
+        kinds=("denoise", "noise-level"),
+        networks={
+            "unet": "img2img.tasks.denoise.model:DenoisingUNet",
+            "estimator": "img2img.tasks.denoise.model:NoiseEstimator",
+        },
+        trainings=(Training("denoise", "img2img.tasks.denoise.train:build", "denoise-fast"),),
+    ),
+    Task(
+        "texture",
+        commands=("texture",),
+        pipeline="img2img.tasks.texture:Texture",
+        kinds=("texture", "descriptor"),
+        networks={
+            "vgg": "img2img.tasks.texture.descriptor:VGG",
+            "decoder": "img2img.tasks.texture.decoder:Decoder",
+            "texture-net": "img2img.tasks.texture.generator:TextureGenerator",
+        },
+        trainings=(
+            Training("texture", "img2img.tasks.texture.train_decoder:build", "texture-decoder"),
+            Training("descriptor", "img2img.tasks.texture.train:build", "vgg-slim"),
+        ),
+    ),
+    Task(
+        "translate",
+        commands=("translate",),
+        pipeline="img2img.tasks.translate:Translator",
+        kinds=("translate",),
+        networks={"generator": "img2img.tasks.translate.generator:UNetGenerator"},
+        trainings=(Training("translate", "img2img.tasks.translate.train:build", "pairs"),),
+    ),
+    Task(
+        "compress",
+        commands=("compress", "decompress"),
+        pipeline="img2img.tasks.compress:Compressor",
+        kinds=("compress",),
+        networks={
+            "factorized": "img2img.tasks.compress.model:Codec",
+            "hyperprior": "img2img.tasks.compress.hyperprior:HyperpriorCodec",
+        },
+        trainings=(Training("codec", "img2img.tasks.compress.train:build", "codec-fast"),),
+    ),
+)
+TRAININGS = {training.name: training for task in TASKS for training in task.trainings}
+# Who asks for the training of a task gets its first: `img2img train compress` is `img2img train codec`.
+FIRST_TRAININGS = {task.name: task.trainings[0].name for task in TASKS}
+
+
+def task(name: str) -> Task:
+    """The task of that name; KeyError without one."""
+    return {each.name: each for each in TASKS}[name]
+
+
+def task_of_weights(kind: str) -> Task | None:
+    """The task of weights that the index calls so, None if no task's weights are."""
+    return next((each for each in TASKS if kind in each.kinds), None)
+
+
+def load(place: str) -> Any:
+    """What `module:name` names, imported."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def find_recipe(training: str, recipe: Path | str | None = None) -> Recipe:
+    """A recipe by file, by the name of one of ours, or the training's default.
+
+    Raises:
+        TrainingError: no such training, no such recipe, or it is for another training.
+    """
+    from .training.recipe import read_recipe
+
+    if training not in TRAININGS:
+        raise TrainingError(f"no task {training!r} to train; there are: {', '.join(TRAININGS)}")
+    name = str(recipe) if recipe else TRAININGS[training].recipe
+    owner = next(each for each in TASKS if TRAININGS[training] in each.trainings)
+    ours = owner.recipes / f"{name}.toml"
+    read = read_recipe(ours if ours.is_file() else Path(name))
+    if read.task != training:
+        raise TrainingError(f"recipe {name} is for {read.task!r}, not for {training!r}")
+    return read
+
+
+def builder(training: str) -> Callable[[Recipe, Path, torch.device], TrainingTask]:
+    """What makes the training loop's task of a recipe, a folder of data and a device."""
+    build: Callable[[Recipe, Path, torch.device], TrainingTask] = load(TRAININGS[training].build)
+    return build
+
+
+def train(training: str, data: Path, recipe: Path | str | None = None, out: Path | None = None, **options: Any) -> Path:
+    """Train and return the file of the best weights.
+
+    Args:
+        training: which of TRAININGS.
+        data: folder of training data.
+        recipe: file, or name of a shipped recipe; the training's default without.
+        out: folder of the run; `runs/<the recipe file's name>` without.
+        options: see `img2img.training.run.train`.
+
+    Raises:
+        TrainingError: recipe, data or folder do not fit.
+    """
+    from .training import run
+
+    plan = find_recipe(training, recipe)
+    folder = out or Path("runs") / Path(recipe or plan.name).stem
+    return run.train(builder(training), plan, data, folder, **options)
