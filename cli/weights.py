@@ -82,7 +82,7 @@ def graphs(files: tuple[str, ...]) -> None:
     """
     from img2img.checkpoints import graph_file, load_checkpoint
     from img2img.engines.graphs import make_graphs
-    from img2img.tasks.networks import networks_of
+    from img2img.register import networks_of
 
     for file in files:
         networks = networks_of(load_checkpoint(file))

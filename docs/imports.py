@@ -22,7 +22,7 @@ FLOORS = (
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),
     ("register",),
-    ("export", "pillow"),
+    ("export", "pillow", "ship"),
     ("cli", "benchmarks"),
 )
 BESIDE = {("cli", "benchmarks")}  # `img2img bench` runs them

@@ -17,6 +17,8 @@ from .errors import TrainingError
 if TYPE_CHECKING:
     import torch
 
+    from .checkpoints import Checkpoint
+    from .engines.network import Network
     from .training.loop import Task as TrainingTask
     from .training.recipe import Recipe
 
@@ -47,6 +49,8 @@ class Task:
         kinds: what its weights are called in the index (`task` there); those that `--model` takes first.
         networks: `module:class` of the networks, by the name that a weight file's header gives (`network`).
         trainings: what can be trained for it.
+        graphs: `module:name` of a table of the networks that engines run, by the same names as `networks`; without one
+            only PyTorch runs the task.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Task:
     kinds: tuple[str, ...]
     networks: dict[str, str]
     trainings: tuple[Training, ...]
+    graphs: str = ""
 
     @property
     def recipes(self) -> Path:
@@ -73,6 +78,7 @@ TASKS = (
             "estimator": "img2img.tasks.denoise.model:NoiseEstimator",
         },
         trainings=(Training("denoise", "img2img.tasks.denoise.train:build", "denoise-fast"),),
+        graphs="img2img.tasks.denoise.networks:NETWORKS",
     ),
     Task(
         "texture",
@@ -122,6 +128,13 @@ def task(name: str) -> Task:
 def task_of_weights(kind: str) -> Task | None:
     """The task of weights that the index calls so, None if no task's weights are."""
     return next((each for each in TASKS if kind in each.kinds), None)
+
+
+def networks_of(checkpoint: Checkpoint) -> tuple[Network, ...]:
+    """The networks of a weight file that engines run as graphs; none for those that only PyTorch runs."""
+    kind = str(checkpoint.header.get("network"))
+    tables = [load(each.graphs) for each in TASKS if each.graphs and kind in each.networks]
+    return tables[0].get(kind, ()) if tables else ()
 
 
 def load(place: str) -> Any:

@@ -17,9 +17,9 @@ from img2img.engines.graphs import SIZES, compare, make_graphs, sizes
 from img2img.engines.network import Network
 from img2img.engines.onnx_engine import OnnxEngine
 from img2img.errors import ExportError, Img2ImgError, WeightsError
+from img2img.register import networks_of
 from img2img.tasks.denoise import Denoiser, DenoisingUNet
 from img2img.tasks.denoise.networks import UNET
-from img2img.tasks.networks import networks_of
 
 CONFIG: dict[str, Any] = {"widths": [8, 16], "blocks": [1, 1]}
 GRAPHS = [(name, network) for name in names() for network in networks_of(load_checkpoint(name))]

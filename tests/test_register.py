@@ -26,6 +26,7 @@ def test_what_is_named_exists(each: Task) -> None:
     assert callable(load(each.pipeline).from_pretrained)
     assert all(callable(load(network)) for network in each.networks.values())
     assert all(callable(builder(training.name)) for training in each.trainings)
+    assert not each.graphs or load(each.graphs).keys() <= each.networks.keys()
     assert task(each.name) is each
 
 

@@ -1,4 +1,4 @@
-"""Put trained weights into the package: `python -m img2img.training.ship runs/denoise-fast/best.safetensors`.
+"""Put trained weights into the package: `python -m img2img.ship runs/denoise-fast/best.safetensors`.
 
 Copies the file into weights/ under the name it says of itself, makes its graphs beside it, and renews their sha256 in
 weights/index.toml; the rest of the entry (description, data, score) is written by hand, for it is judged by hand.
@@ -10,10 +10,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..checkpoints import digest, graph_file, index, load_checkpoint, names, read_header, weights_file
-from ..engines.graphs import make_graphs
-from ..errors import Img2ImgError
-from ..tasks.networks import networks_of
+from .checkpoints import digest, graph_file, index, load_checkpoint, names, read_header, weights_file
+from .engines.graphs import make_graphs
+from .errors import Img2ImgError
+from .register import networks_of
 
 
 def ship(file: Path) -> Path:
@@ -69,4 +69,4 @@ if __name__ == "__main__":
         else:
             print(ship(Path(sys.argv[1])))
     except (Img2ImgError, IndexError) as error:
-        sys.exit(f"img2img.training.ship: {error}")
+        sys.exit(f"img2img.ship: {error}")
