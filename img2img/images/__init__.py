@@ -1,8 +1,30 @@
 """Reading and writing image files: one module a format, `Picture` for what a file holds. Imports no torch."""
 
-from .files import read_picture, write_picture
+from .contents import KEEPS, Content, contents, lost_in
+from .files import frames_lost_in, read_frames, read_picture, takes_frames, write_frames, write_picture
 from .formats import DEFAULT_QUALITY, FORMATS, MAX_PIXELS
-from .picture import Picture
+from .frames import Frames
+from .picture import About, Picture, Resolution, Text
 from .samples import in_8_bits
 
-__all__ = ["DEFAULT_QUALITY", "FORMATS", "MAX_PIXELS", "Picture", "in_8_bits", "read_picture", "write_picture"]
+__all__ = [
+    "DEFAULT_QUALITY",
+    "FORMATS",
+    "KEEPS",
+    "MAX_PIXELS",
+    "About",
+    "Content",
+    "Frames",
+    "Picture",
+    "Resolution",
+    "Text",
+    "contents",
+    "frames_lost_in",
+    "in_8_bits",
+    "lost_in",
+    "read_frames",
+    "read_picture",
+    "takes_frames",
+    "write_frames",
+    "write_picture",
+]

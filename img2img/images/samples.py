@@ -43,3 +43,47 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
+
+
+def from_cmyk(inks: np.ndarray, icc: bytes | None) -> np.ndarray:
+    """(H, W, 4) uint8 or uint16 amounts of ink as RGB of that type: by LittleCMS, or plainly without a profile."""
+    white = np.iinfo(inks.dtype).max
+    if icc:
+        import imagecodecs
+
+        try:
+            srgb = imagecodecs.cms_profile("srgb")
+            colours = imagecodecs.cms_transform(
+                np.ascontiguousarray(inks), icc, srgb, colorspace="cmyk", outcolorspace="rgb", outdtype=inks.dtype
+            )
+            return np.asarray(colours).reshape(*inks.shape[:2], 3)
+        except Exception:
+            pass  # an unreadable profile is as good as none
+    paper = (white - inks).astype(np.uint32)
+    return ((paper[..., :3] * paper[..., 3:] + white // 2) // white).astype(inks.dtype)
+
+
+def from_lab(stored: np.ndarray, offset: bool) -> np.ndarray:
+    """(H, W, 3) CIE L*a*b* (white D50) of 8 or 16 bits as sRGB of that type.
+
+    `offset`: a and b are stored from 0 with grey in the middle, as ICC has them; else signed, as TIFF has them.
+    """
+    white = np.iinfo(stored.dtype).max
+    unit = (white + 1) / 256  # of a and b
+    signed = stored[..., 1:].astype(np.float32)
+    signed = signed - (white + 1) / 2 if offset else np.where(signed > white / 2, signed - (white + 1), signed)
+    lightness = stored[..., :1].astype(np.float32) * (100 / white)
+    y = (lightness + 16) / 116
+    along = np.concatenate([y + signed[..., :1] / unit / 500, y, y - signed[..., 1:] / unit / 200], axis=2)
+    xyz = np.where(along > 6 / 29, along**3, (along - 4 / 29) * (108 / 841))
+    linear = (xyz * _D50 @ _XYZ_D50_TO_SRGB.T).clip(0, 1)
+    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(encoded * white).astype(stored.dtype)
+
+
+_D50 = np.array([0.96422, 1.0, 0.82521], np.float32)
+# Bradford-adapted, from the primaries of IEC 61966-2-1.
+_XYZ_D50_TO_SRGB = np.array(
+    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]],
+    np.float32,
+)
