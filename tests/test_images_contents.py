@@ -11,7 +11,17 @@ from PIL import Image, ImageCms
 
 from img2img.errors import ImageError
 from img2img.images import (
-    FORMATS, KEEPS, About, Content, Frames, Picture, Resolution, Text, contents, read_frames, write_frames,
+    FORMATS,
+    KEEPS,
+    About,
+    Content,
+    Frames,
+    Picture,
+    Resolution,
+    Text,
+    contents,
+    read_frames,
+    write_frames,
 )  # fmt: skip
 from img2img.images import exif as exif_block
 from img2img.images.picture import Scale
@@ -149,7 +159,7 @@ def test_a_content_is_kept_or_said(content: Content, format: str) -> None:
         words = {Content.ANIMATION: "frames 2 to 3", Content.PAGES: "pages 2 to 3"}
         assert lost == [words.get(content, content.value)]
         assert there != comparable(content, frames)
-        with pytest.raises(ImageError, match="would lose .*; without --strict that is only said"):
+        with pytest.raises(ImageError, match=r"would lose .*; without --strict that is only said"):
             written(frames, format, strict=True)
     if (content, format) != (Content.ALPHA, "jpg"):  # which is laid on white
         assert (again[0].to_tensor() - frames[0].to_tensor()).abs().mean() < 0.02

@@ -123,7 +123,7 @@ def test_one_pixel(format: str) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("format", ALL)
-def test_a_truncated_file_is_an_error_wherever_it_ends(format: str, own: bool) -> None:
+def test_a_truncated_file_is_an_error_or_says_what_is_missing(format: str, own: bool) -> None:
     image = Image.fromarray(random_samples(40, 30, 3, 8))
     if own:
         data = encoded(Picture(np.asarray(image), exif=camera_exif(), icc=SRGB), format)
@@ -139,10 +139,11 @@ def test_a_truncated_file_is_an_error_wherever_it_ends(format: str, own: bool) -
         except ImageError as error:
             assert "\n" not in str(error)  # noqa: PT017 - an error or a whole picture
         else:
-            # A TIFF may end in metadata; its pixels are whole.
-            assert (format, own) == ("tiff", True)
-            assert length > len(data) - 400
-            np.testing.assert_array_equal(picture.samples, whole.samples)
+            assert picture.samples.shape == whole.samples.shape
+            assert length > len(data) * 0.3
+            if not picture.about.lost:  # a TIFF may end in metadata; its pixels are whole
+                assert (format, own) == ("tiff", True)
+                np.testing.assert_array_equal(picture.samples, whole.samples)
 
 
 @settings(max_examples=250, deadline=None)

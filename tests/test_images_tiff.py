@@ -1,13 +1,16 @@
-"""TIFF: layouts, bit depths, alpha, and what is refused."""
+"""TIFF: layouts, kinds of samples and colours, alpha, further channels, and what is refused."""
 
+import io
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
-from image_files import SRGB, by_tifffile, decoded, random_samples, smooth_picture
+from image_files import SRGB, by_pillow, by_tifffile, decoded, encoded, random_samples, smooth_picture
+from PIL import Image, ImageCms
 
 from img2img.errors import ImageError
+from img2img.images import read_frames
 
 PLANES = random_samples(50, 37, 4, 8)
 
@@ -107,22 +110,86 @@ def test_the_first_page_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        (np.float32, "tiff with 32-bit float samples"),
-        (np.float16, "tiff with 16-bit float samples"),
-        (np.uint32, "tiff with 32-bit integer samples"),
-        (np.int16, "tiff with 16-bit integer samples: only unsigned"),
-    ],
+    "kind", [np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.uint32, np.uint64]
 )
-def test_tiffs_of_other_samples_are_refused(kind: type, message: str) -> None:
-    with pytest.raises(ImageError, match=message):
-        decoded(by_tifffile(PLANES[..., :3].astype(kind), photometric="rgb"))
+def test_samples_of_every_type_come_back_exactly(kind: type) -> None:
+    values = (PLANES[..., :3].astype(np.float64) - 100) * 3.7
+    stored = (np.abs(values) if np.dtype(kind).kind == "u" else values.clip(-128, 127)).astype(kind)
+    frames = read_frames(io.BytesIO(by_tifffile(stored, photometric="rgb")))
+    picture = frames[0].with_tensor(frames[0].to_tensor())
+    assert picture.samples.dtype == kind
+    np.testing.assert_array_equal(picture.samples, stored)
+    np.testing.assert_array_equal(read_frames(io.BytesIO(encoded(picture, "tiff")))[0].samples, stored)
+    tensor = frames[0].to_tensor()
+    assert (tensor.min().item(), tensor.max().item()) == (0, 1)
+    brighter = frames[0].with_tensor(tensor.clamp(0, 0.5) + 0.25)
+    spread = float(stored.max()) - float(stored.min())
+    expected = float(stored.min()) + spread * (np.minimum((stored - float(stored.min())) / spread, 0.5) + 0.25)
+    step = 1.0 if np.dtype(kind).kind in "iu" else spread * (2e-3 if kind is np.float16 else 1e-6)
+    assert np.abs(brighter.samples.astype(np.float64) - expected).max() <= step
 
 
-def test_tiffs_of_other_colours_and_raw_files_are_refused() -> None:
-    with pytest.raises(ImageError, match="SEPARATED"):
-        decoded(by_tifffile(PLANES, photometric="separated"))
+def test_what_is_no_number_remains_none() -> None:
+    stored = PLANES[..., :1].astype(np.float32)
+    stored[3, 4], stored[5, 6] = np.nan, np.inf
+    picture = read_frames(io.BytesIO(by_tifffile(stored[..., 0])))[0]
+    assert picture.to_tensor().isfinite().all()
+    np.testing.assert_array_equal(picture.with_tensor(picture.to_tensor()).samples, stored)
+
+
+def test_who_knows_sixteen_bits_only_is_told() -> None:
+    stored = np.linspace(-3, 5, 60, dtype=np.float32).reshape(6, 10)
+    picture = decoded(by_tifffile(stored))
+    assert picture.samples.dtype == np.uint16
+    assert picture.samples[0, 0, 0] == 0
+    assert picture.samples[-1, -1, 0] == 65535
+    assert picture.about.lost == ("float32 samples (rounded to 16 bits)",)
+
+
+def test_inks_and_lab_become_rgb_and_are_said() -> None:
+    inks = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 255], [0, 255, 255, 0]]], np.uint8)
+    for scale, kind in ((1, np.uint8), (257, np.uint16)):
+        picture = decoded(by_tifffile(inks.astype(kind) * kind(scale), photometric="separated"))
+        expected = [[255, 255, 255], [0, 255, 255], [0, 0, 0], [255, 0, 0]]
+        assert (picture.samples // scale).tolist() == [expected]
+        assert picture.about.lost == ("CMYK (converted to RGB)",)
+    rgb = smooth_picture().samples
+    lab = np.asarray(
+        ImageCms.applyTransform(
+            Image.fromarray(rgb),
+            ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"),
+        )
+    )
+    stored = lab.copy()
+    stored[..., 1:] = (lab[..., 1:].astype(int) + 128) % 256  # Pillow gives TIFF's CIELab, which is signed
+    for photometric, pixels in (("cielab", lab), ("icclab", stored)):
+        picture = decoded(by_tifffile(pixels, photometric=photometric))
+        assert picture.about.lost == ("Lab (converted to sRGB)",)
+        assert np.abs(picture.samples.astype(int) - rgb).mean() < 2
+
+
+def test_fax_and_ycbcr_within_a_tiff_are_read() -> None:
+    image = Image.fromarray(smooth_picture().samples)
+    bilevel = image.convert("1")
+    for compression in ("group3", "group4", "tiff_ccitt"):
+        picture = decoded(by_pillow(bilevel, "TIFF", compression=compression))
+        np.testing.assert_array_equal(picture.samples[..., 0] > 0, np.asarray(bilevel))
+    picture = decoded(by_pillow(image.convert("YCbCr"), "TIFF"))
+    assert np.abs(picture.samples.astype(int) - np.asarray(image)).max() < 6
+
+
+def test_further_channels_of_a_tiff_are_kept() -> None:
+    pixels = random_samples(20, 30, 6, 16)
+    kinds = ["unspecified", "unassalpha", "unspecified"]
+    picture = decoded(by_tifffile(pixels, photometric="rgb", extrasamples=kinds, planarconfig="contig"))
+    np.testing.assert_array_equal(picture.samples, pixels[..., :3])
+    np.testing.assert_array_equal(picture.alpha, pixels[..., 4])
+    np.testing.assert_array_equal(picture.further, pixels[..., [3, 5]])
+    again = decoded(encoded(picture.with_tensor(picture.to_tensor()), "tiff"))
+    np.testing.assert_array_equal(again.further, pixels[..., [3, 5]])
+
+
+def test_raw_files_are_refused() -> None:
     with pytest.raises(ImageError, match="raw file"):
         decoded(by_tifffile(PLANES[..., :3], photometric="rgb", extratags=[(50706, 1, 4, b"\1\4\0\0", True)]))
     with pytest.raises(ImageError, match="raw file"):
