@@ -1,20 +1,24 @@
-# make demo: a noisy photograph comes out clean.  make test: every test.  Both set up .venv first, nothing else is needed.
+# make demo: a noisy photograph comes out clean.  make test: lint, types, tests.  Both set up .venv first, nothing else is needed.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test tests lint types bench clean
 
 demo: $(VENV)/.installed
 	$(RUN)/python examples/demo.py
 
-test: $(VENV)/.installed
-	$(RUN)/python -m pytest
+test: lint types tests
 
 lint: $(VENV)/.installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
+
+types: $(VENV)/.installed
 	$(RUN)/mypy
+
+tests: $(VENV)/.installed
+	$(RUN)/python -m pytest
 
 bench: $(VENV)/.installed-bench
 	$(RUN)/img2img bench denoise

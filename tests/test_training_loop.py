@@ -168,6 +168,25 @@ def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
     assert len(held_out) == 24  # what one training holds out, no other that starts from its weights has seen
 
 
+def test_a_recipe_names_a_list_of_what_is_held_out(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    """One of ours, or a file beside it; a run that was begun with the same names written out goes on."""
+    held_out = sorted(path.name for path in pictures.iterdir())[:1]
+    recipe.write_text(f"validation = {held_out}\n{RECIPE}".replace("'", '"'))
+    run(recipe, pictures, tmp_path / "run", minutes=0)
+    recipe.write_text(f'validation = "mine.txt"\n{RECIPE}')
+    with pytest.raises(
+        TrainingError, match=r"no list of held-out files .*mine.txt, nor one of ours called .mine.txt. .photographs."
+    ):
+        read_recipe(recipe)
+    (tmp_path / "mine.txt").write_text(f"# held out\n\n{held_out[0]}\n")
+    assert read_recipe(recipe).validation == tuple(held_out)
+    run(recipe, pictures, tmp_path / "run", resume=True)
+    recipe.write_text(f'validation = "photographs"\n{RECIPE}')
+    assert read_recipe(recipe).validation == find_recipe("denoise", None).validation
+    with pytest.raises(TrainingError, match="begun with another validation"):
+        run(recipe, pictures, tmp_path / "run", resume=True)
+
+
 def test_pictures_of_a_folder_are_drawn_more_often(tmp_path: Path) -> None:
     for name, value in (("a/light", 200), ("b/dark", 50), ("b/held", 50)):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass, field, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ class Recipe:
         init: weights to start from (a name or file); networks may grow from smaller ones.
         teacher: file or name of the network to learn from, for tasks that learn from one.
         repeat: how many times as often pictures of a folder of --data are drawn, by its name.
-        validation: files (relative to --data) never trained on, which choose the best weights.
+        validation: files (relative to --data) never trained on, which choose the best weights. In TOML a list of them,
+            or the name of a list: a text file beside the recipe, or one of `img2img/data/held_out` without `.txt`.
         model: arguments of the model's constructor.
         data: arguments of the task's training data.
         objective: arguments of the task's objective.
@@ -97,6 +99,22 @@ class Recipe:
             raise TrainingError(f"recipe {self.name}: {self.task} has no use for {', '.join(unused)}")
 
 
+def read_list(file: Path, name: str) -> list[str]:
+    """The lines of a file, or else of our list of that name, without comments and empty ones.
+
+    Raises:
+        TrainingError: there is neither.
+        OSError: it cannot be read.
+    """
+    ours = Path(str(files("img2img.data"))) / "held_out" / f"{name}.txt"
+    found = next((path for path in (file, ours) if path.is_file()), None)
+    if found is None:
+        known = ", ".join(sorted(path.stem for path in ours.parent.glob("*.txt")))
+        raise TrainingError(f"there is no list of held-out files {file}, nor one of ours called {name!r} ({known})")
+    lines = found.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
 def read_recipe(path: Path) -> Recipe:
     """A recipe from its TOML file.
 
@@ -109,6 +127,8 @@ def read_recipe(path: Path) -> Recipe:
         if unknown:
             raise TrainingError(f"recipe {path}: unknown entries: {', '.join(sorted(unknown))}")
         entries["phases"] = tuple(Phase(**phase) for phase in entries["phases"])
+        if isinstance(held_out := entries.get("validation"), str):
+            entries["validation"] = read_list(path.parent / held_out, held_out)
         for name in ("betas", "validation"):
             if name in entries:
                 entries[name] = tuple(entries[name])
