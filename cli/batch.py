@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ class Report:
         self.total = total
         self.failures = 0
         self.debug = debugging()
+        self.losses: Counter[str] = Counter()
+        stack.callback(self.say_losses)
         self.errors: TextIO | None = None
         if batch.errors is not None:
             self.errors = stack.enter_context(_open_errors(batch.errors))
@@ -141,14 +144,30 @@ class Report:
     def success(self, result: Result) -> None:
         """Print the path of an output, or the JSON object; nothing if the output itself went to stdout."""
         job = result.job
+        if result.lost:
+            self.lost(job.source, ", ".join(result.lost))
         if job.target == STREAM:
             return
         line = os.fsencode(job.target)  # not every file name is text
         if self.batch.json:
             facts = {"input": job.source, "output": job.target, **result.facts, "seconds": round(result.seconds, 4)}
+            facts |= {} if result.lost is None else {"lost": list(result.lost)}
             line = json.dumps(facts).encode()
         with self.bar.external_write_mode(sys.stderr):
             click.echo(line)
+
+    def lost(self, source: str, what: str) -> None:
+        """Say what an output lacks; of many inputs that lack the same only the first is named, at once."""
+        self.losses[what] += 1
+        if self.losses[what] == 1:
+            with self.bar.external_write_mode(sys.stderr):
+                say_note(f"{'standard input' if source == STREAM else source}: not kept: {what}")
+
+    def say_losses(self) -> None:
+        """Say of how many further outputs the same holds."""
+        for what, count in self.losses.items():
+            if count > 1:
+                say_note(f"{count - 1} more: not kept: {what}")
 
     def failure(self, source: str, target: str | None, error: str, trace: str = "") -> None:
         """Print one line, and add one to the file."""

@@ -37,6 +37,7 @@ DEFAULT_QUALITY = 50
     help="1 weighs each number's bits against what it does for the picture, 0 only rounds: larger files, no faster.",
 )
 @options.max_pixels
+@options.read_and_kept
 @options.device
 @options.precision
 @options.batch
@@ -49,6 +50,7 @@ def compress(
     max_bytes: int | None,
     effort: int,
     max_pixels: int,
+    keeping: options.Keeping,
     device: str,
     precision: str,
 ) -> None:
@@ -68,25 +70,34 @@ def compress(
         raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
-    def prepare(pictures: int) -> "Task[Picture, bytes]":
-        from img2img.images import read_picture
+    def prepare(pictures: int) -> "Task[Picture, tuple[bytes, list[str]]]":
+        from img2img.errors import ImageError
+        from img2img.images import lost_in, read_picture, without_metadata
         from img2img.tasks.compress import Compressor, Target
 
         compressor = Compressor.from_pretrained(model, device=device, precision=precision)
         goal = Target(**target)
 
-        def apply(picture: "Picture") -> tuple[bytes, dict[str, Any]]:
+        def apply(picture: "Picture") -> "tuple[tuple[bytes, list[str]], dict[str, Any]]":
+            if keeping.metadata == "none":
+                picture = without_metadata(picture)
+            lost = [*picture.about.lost, *lost_in(picture, "i2i")]
+            if lost and keeping.strict:
+                raise ImageError(f"would lose {', '.join(lost)}; without --strict that is only said")
             coded = compressor.compress(picture, goal, effort)
             facts = {"width": picture.width, "height": picture.height, "bits": picture.bits}
-            return coded.data, facts | coded.facts
+            return (coded.data, lost), facts | coded.facts
 
-        return Task(read=partial(read_picture, max_pixels=max_pixels), apply=apply, write=_write, size=_size)
+        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame)
+        return Task(read=read, apply=apply, write=_write, size=_size)
 
     run(batch, compressed_naming(), prepare)
 
 
-def _write(data: bytes, file: BinaryIO, _format: str) -> None:
+def _write(result: tuple[bytes, list[str]], file: BinaryIO, _format: str) -> list[str]:
+    data, lost = result
     file.write(data)
+    return lost
 
 
 def _size(picture: "Picture") -> int:

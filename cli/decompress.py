@@ -31,7 +31,8 @@ class Read(NamedTuple):
     multiple=True,
     help="Weights that files need and that are not shipped; may be given several times.",
 )
-@options.pictures
+@options.written
+@options.kept
 @options.device
 @options.precision
 @options.batch
@@ -41,6 +42,7 @@ def decompress(
     format: str | None,
     quality: int | None,
     max_pixels: int,
+    keeping: options.Keeping,
     device: str,
     precision: str,
 ) -> None:
@@ -63,8 +65,8 @@ def decompress(
             picture = decompressor.decompress(read.data, max_pixels=max_pixels)
             return picture, {"width": picture.width, "height": picture.height, "bits": picture.bits}
 
-        def write(picture: "Picture", file: BinaryIO, format: str) -> None:
-            write_picture(picture, file, format, quality)
+        def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
+            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
 
         return Task(read=_read, apply=apply, write=write, size=lambda read: read.size)
 

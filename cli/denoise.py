@@ -1,18 +1,21 @@
 """`img2img denoise`."""
 
+from collections.abc import Sequence
+from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .pictures import picture_naming, picture_task
+from .pictures import Apply, picture_naming, picture_task
 from .pipeline import Task
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from img2img.images import Picture
+    from img2img.images import Frames
 
 GREY_LEVELS = 255
 
@@ -34,6 +37,13 @@ GREY_LEVELS = 255
     help="0 leaves the picture as it is, 1 takes all noise away.",
 )
 @click.option(
+    "--channels",
+    type=click.Choice(("colours", "all")),
+    default="colours",
+    show_default=True,
+    help="all: further channels of a TIFF (infrared, fluorescence) are denoised, too; else they are kept as they are.",
+)
+@click.option(
     "--tta", is_flag=True, help="Denoise all eight flips and turns, take their mean: slightly better, 8 times slower."
 )
 @options.pictures
@@ -48,6 +58,8 @@ def denoise(
     format: str | None,
     quality: int | None,
     max_pixels: int,
+    keeping: options.Keeping,
+    channels: str,
     computing: dict[str, Any],
 ) -> None:
     """Remove noise from pictures.
@@ -56,17 +68,21 @@ def denoise(
     gives photos_denoised/ with the same names in it.
     """
 
-    def prepare(pictures: int) -> "Task[Picture, Picture]":
+    def prepare(pictures: int) -> "Task[Frames, Frames]":
         from img2img.tasks.denoise import Denoiser
 
         denoiser = Denoiser.from_pretrained(model, **computing, pictures=pictures)
         if sigma is None:
             _ = denoiser.estimator  # read now: if it is damaged, that is no fault of a picture
 
-        def clean(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
-            level = denoiser.estimate_sigma(image) if sigma is None else sigma / GREY_LEVELS
+        def clean(image: "np.ndarray", level: float) -> "tuple[np.ndarray, dict[str, Any]]":
             return denoiser(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
 
-        return picture_task(clean, max_pixels, quality)
+        def for_file(images: "Sequence[np.ndarray]") -> "Apply":
+            """One level for all frames of a file: their camera was one."""
+            level = sigma / GREY_LEVELS if sigma is not None else median(map(denoiser.estimate_sigma, images))
+            return partial(clean, level=level)
+
+        return picture_task(max_pixels, quality, keeping, for_file=for_file, further=channels == "all")
 
     run(batch, picture_naming("_denoised", format), prepare)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -165,22 +165,102 @@ def weights(task: str, default: str | None = None) -> Callable[[F], F]:
     )
 
 
-def pictures(command: F) -> F:
-    """Options of every command that reads pictures and writes pictures."""
-    for option in reversed(
-        (
-            click.option("--format", type=click.Choice(FORMATS), help="Format of the output.  [default: by its name]"),
-            click.option(
-                "--quality",
-                type=click.IntRange(1, 100),
-                metavar="N",
-                help="1 to 100, for jpg and webp [default: 95] and avif [default: 90]; png and tiff lose nothing.",
-            ),
-            max_pixels,
-        )
-    ):
+class Keeping(NamedTuple):
+    """What of a file is read, and what of it has to be in the output.
+
+    Attributes:
+        metadata: `keep`, or `none`: only what is needed to show the picture.
+        strict: an output that lacks something of its input is an error.
+        frame: this frame or page alone, from 1; None takes all.
+    """
+
+    metadata: Literal["keep", "none"] = "keep"
+    strict: bool = False
+    frame: int | None = None
+
+
+KEEP = Keeping()
+
+
+class Quality(click.ParamType):
+    """1 to 100, or `keep`, which becomes None."""
+
+    name = "quality"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show both in the help text."""
+        return "keep|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave `keep` to the library, which knows it as None."""
+        if value in ("keep", None):
+            return None
+        return click.IntRange(1, 100).convert(value, param, ctx)
+
+
+def pictures(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that reads pictures and writes pictures; it receives some as `keeping`."""
+    return _keeping(written(command), frame)
+
+
+def written(command: Callable[..., None]) -> Callable[..., None]:
+    """Of these, those that say how a picture is written."""
+    return _options(
+        command,
+        click.option("--format", type=click.Choice(FORMATS), help="Format of the output.  [default: by its name]"),
+        click.option(
+            "--quality",
+            type=Quality(),
+            default="keep",
+            help="1 to 100, for formats that lose something; keep: as the JPEG was that is read, "
+            "else 95 (avif, heic: 90).  [default: keep]",
+        ),
+        max_pixels,
+    )
+
+
+def kept(command: Callable[..., None]) -> Callable[..., None]:
+    """What is kept of a picture that is not read from a picture file."""
+    return _keeping(command)
+
+
+def read_and_kept(command: Callable[..., None]) -> Callable[..., None]:
+    """What is read of a picture's file, and kept of it in one that is no picture file."""
+    return _keeping(command, frame)
+
+
+def _keeping(command: Callable[..., None], *more: Callable[[Any], Any]) -> Callable[..., None]:
+    @wraps(command)
+    def collected(**values: Any) -> None:
+        command(keeping=Keeping(**{name: values.pop(name) for name in Keeping._fields if name in values}), **values)
+
+    return _options(collected, metadata, strict, *more)
+
+
+def _options(command: Any, *options: Callable[[Any], Any]) -> Any:
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+metadata = click.option(
+    "--metadata",
+    type=click.Choice(("keep", "none")),
+    default="keep",
+    show_default=True,
+    help="none: only what is needed to show the picture, such as its colour profile.",
+)
+
+strict = click.option(
+    "--strict", is_flag=True, help="What cannot be kept is an error; otherwise a note says what it is."
+)
+
+frame = click.option(
+    "--frame",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Take the N-th frame or page alone.  [default: all]",
+)
 
 
 def computing(command: Callable[..., None]) -> Callable[..., None]:

@@ -14,7 +14,7 @@ from .shard import WHOLE
 if TYPE_CHECKING:
     import numpy as np
 
-    from img2img.images import Picture
+    from img2img.images import Frames
 
 KINDS = ("gray", "edges", "blank", "down", "jpeg")
 
@@ -63,7 +63,7 @@ def pairs(
     if kind != "edges" and options.given("lines"):
         raise click.UsageError(f"--lines is for --make edges, not {kind}")
 
-    def prepare(_inputs: int) -> "Task[Picture, Picture]":
+    def prepare(_inputs: int) -> "Task[Frames, Frames]":
         from zlib import crc32
 
         import torch
@@ -77,7 +77,7 @@ def pairs(
             a, b = make_pair(kind, torch.from_numpy(image)[None].expand(-1, 3, -1, -1), generator, lines)
             return torch.cat((a.expand_as(b), b), 3)[0].numpy(), {}
 
-        return picture_task(make, max_pixels, None)
+        return picture_task(max_pixels, None, options.Keeping(frame=1, metadata="none"), apply=make)
 
     batch = BatchOptions(
         inputs=(folder,),

@@ -33,7 +33,8 @@ class Task(Generic[X, Y]):
     Attributes:
         read: from the bytes of an input. Called in several threads.
         apply: the computation, and what `--json` says of it. Called in the main thread, one at a time.
-        write: a result to a seekable file, in a format. Called in several threads.
+        write: a result to a seekable file, in a format; returns what the file could not hold, in words, if the command
+            knows of such. Called in several threads.
         size: bytes that a read input takes in memory.
         with_job: whether `apply` is given the job, too, since more than the input decides: its further inputs, which
             `apply` reads, or its number.
@@ -41,7 +42,7 @@ class Task(Generic[X, Y]):
 
     read: Callable[[BinaryIO], X]
     apply: Callable[..., tuple[Y, dict[str, Any]]]
-    write: Callable[[Y, BinaryIO, str], None]
+    write: Callable[[Y, BinaryIO, str], Sequence[str] | None]
     size: Callable[[X], int]
     with_job: bool = False
 
@@ -57,6 +58,7 @@ class Result:
         error: one line if it failed.
         trace: the traceback of that.
         existed: the output came into being meanwhile and was left as it is.
+        lost: what the output lacks of the input, in words; None where that is not asked.
     """
 
     job: Job
@@ -65,6 +67,7 @@ class Result:
     error: str = ""
     trace: str = ""
     existed: bool = False
+    lost: Sequence[str] | None = None
 
 
 class Pipeline(Generic[X, Y]):
@@ -171,23 +174,24 @@ class Pipeline(Generic[X, Y]):
         start = time.perf_counter()
         try:
             if job.target == STREAM:
-                self._write_stream(job, y)
+                lost = self._write_stream(job, y)
             else:
                 with whole_file(job.target, self.overwrite) as file:
-                    self.task.write(y, file, job.format)
+                    lost = self.task.write(y, file, job.format)
         except FileExistsError:
             return Result(job, existed=True)
         except BrokenPipeError:
             raise  # nobody reads standard output any more: no failure of this job
         except Exception as error:
             return _failed(job, error, f"cannot write {job.target}: ")
-        return Result(job, seconds + time.perf_counter() - start, facts)
+        return Result(job, seconds + time.perf_counter() - start, facts, lost=lost)
 
-    def _write_stream(self, job: Job, y: Y) -> None:
+    def _write_stream(self, job: Job, y: Y) -> Sequence[str] | None:
         buffer = io.BytesIO()  # some formats need a file that can seek
-        self.task.write(y, buffer, job.format)
+        lost = self.task.write(y, buffer, job.format)
         sys.stdout.buffer.write(buffer.getbuffer())
         sys.stdout.buffer.flush()
+        return lost
 
 
 def _failed(job: Job, error: Exception, doing: str = "") -> Result:

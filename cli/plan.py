@@ -31,6 +31,7 @@ class Naming:
         format: format asked for by the user; None leaves it to the names.
         copies: outputs of each input; more than one are numbered: photo_texture_1.png and so on.
         joined: all inputs together give one output, called after the first.
+        keeping: extensions of inputs whose format an output beside them keeps, since the default one holds less.
     """
 
     suffix: str
@@ -41,6 +42,7 @@ class Naming:
     folder_suffix: str = ""
     copies: int = 1
     joined: bool = False
+    keeping: Collection[str] = ()
 
     def extension(self, kept: str) -> str:
         """The extension of an output: the one of its name if its format is right, else the format's own."""
@@ -52,6 +54,7 @@ class Naming:
     def rename(self, name: str, suffix: str = "", keep: bool = True) -> str:
         """The output's name for an input's name; `keep` keeps the extension unless a format is asked for."""
         stem, extension = os.path.splitext(name)
+        keep = keep or (not self.format and extension.lower() in self.keeping)
         return stem + suffix + self.extension(extension if keep else "")
 
     def format_of(self, name: str) -> str:

@@ -234,6 +234,7 @@ def texture(
     format: str | None,
     quality: int | None,
     max_pixels: int,
+    keeping: options.Keeping,
     device: str,
     precision: str,
 ) -> None:
@@ -264,16 +265,19 @@ def texture(
     settings = _settings(method, net, descriptor, loss, {"steps": steps, "refine": refine, "train_steps": train_steps})
     settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
-    def write(picture: "Picture", file: BinaryIO, format: str) -> None:
+    def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
         from img2img.images import write_picture
 
-        write_picture(picture, file, format, quality)
+        return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
 
-    def prepare(_inputs: int) -> "Task[Picture | None, Picture]":
+    def read(file: BinaryIO) -> "Picture":
         from img2img.images import read_picture
 
+        return read_picture(file, max_pixels, frame=keeping.frame, strict=keeping.strict)
+
+    def prepare(_inputs: int) -> "Task[Picture | None, Picture]":
         if method == "patches" and not (report or max_seam):
-            return _by_patches((height, width), seed, write, max_pixels)
+            return _by_patches((height, width), seed, read, write)
         from img2img.tasks.texture import Texture, TextureNetwork
         from img2img.tasks.texture.report import seam_scores
 
@@ -314,7 +318,7 @@ def texture(
             return result, facts
 
         return Task(
-            read=lambda file: read_picture(file, max_pixels) if batch.inputs else None,
+            read=lambda file: read(file) if batch.inputs else None,
             apply=make,
             write=write,
             size=lambda picture: picture.samples.nbytes if picture else 0,
@@ -330,9 +334,8 @@ def texture(
         raise click.exceptions.Exit(1)
 
 
-def _by_patches(size: tuple[int, int], seed: int, write: Any, max_pixels: int) -> "Task[Picture | None, Picture]":
+def _by_patches(size: tuple[int, int], seed: int, read: Any, write: Any) -> "Task[Picture | None, Picture]":
     """What needs no PyTorch, and is done before that would be there."""
-    from img2img.images import read_picture
 
     def make(sample: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
         assert sample is not None
@@ -340,7 +343,7 @@ def _by_patches(size: tuple[int, int], seed: int, write: Any, max_pixels: int) -
         return _patchwork(sample, size, own), {"width": size[1], "height": size[0], "seed": own}
 
     return Task(
-        read=lambda file: read_picture(file, max_pixels),
+        read=read,
         apply=make,
         write=write,
         size=lambda picture: picture.samples.nbytes if picture else 0,
@@ -351,7 +354,7 @@ def _by_patches(size: tuple[int, int], seed: int, write: Any, max_pixels: int) -
 def _patchwork(sample: "Picture", size: tuple[int, int], seed: int) -> "Picture":
     from img2img.tasks.texture.by_patches import grown, looked_up
 
-    return replace(looked_up(sample, grown(sample, size, seed)), alpha=None)
+    return looked_up(sample, grown(sample, size, seed)).as_sample()
 
 
 def _check_method(
@@ -536,7 +539,7 @@ def _read(name: str, max_pixels: int) -> "Picture":
 
 def _as_the_sample(sample: "Picture", image: "Tensor") -> "Picture":
     """A texture with the sample's bits and colour profile."""
-    return replace(sample, alpha=None, exif=None).with_tensor(image)
+    return sample.as_sample().with_tensor(image)
 
 
 @contextmanager

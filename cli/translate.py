@@ -12,7 +12,7 @@ from .pipeline import Task
 if TYPE_CHECKING:
     import numpy as np
 
-    from img2img.images import Picture
+    from img2img.images import Frames
 
 
 @click.command()
@@ -37,6 +37,7 @@ def translate(
     format: str | None,
     quality: int | None,
     max_pixels: int,
+    keeping: options.Keeping,
     computing: dict[str, Any],
 ) -> None:
     """Turn pictures into what a model was trained to make of them: colours of grey, photographs of drawings.
@@ -45,7 +46,7 @@ def translate(
     gives photos_translated/ with the same names in it.
     """
 
-    def prepare(pictures: int) -> "Task[Picture, Picture]":
+    def prepare(pictures: int) -> "Task[Frames, Frames]":
         import torch
 
         from img2img.errors import WeightsError
@@ -61,6 +62,6 @@ def translate(
         def turn(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
             return translator(torch.from_numpy(image), seed, noise).numpy(), {"seed": seed if noise else None}
 
-        return picture_task(turn, max_pixels, quality)
+        return picture_task(max_pixels, quality, keeping, apply=turn)
 
     run(batch, picture_naming("_translated", format), prepare)

@@ -58,7 +58,7 @@ class Group(LazyGroup):
 @options.batch
 def shout(batch: BatchOptions) -> None:
     """Turn text files into capitals."""
-    run(batch, NAMING, lambda: Task(read, apply, write, size=len))
+    run(batch, NAMING, lambda _inputs: Task(read, apply, write, size=len))
 
 
 @click.command(cls=Group)

@@ -158,7 +158,7 @@ def test_documented_defaults_are_the_librarys() -> None:
     shown = " ".join(run("--help").stdout.split())
     assert f"[default: {MAX_PIXELS};" in shown
     lossy = DEFAULT_QUALITY
-    assert f"for jpg and webp [default: {lossy['jpg']}] and avif [default: {lossy['avif']}]" in shown
+    assert f"else {lossy['jpg']} (avif, heic: {lossy['avif']})" in shown
     assert lossy["jpg"] == lossy["webp"]
     assert all(name in shown for name in FORMATS.values())
 

@@ -1,7 +1,15 @@
 """Reading and writing image files: one module a format, `Picture` for what a file holds. Imports no torch."""
 
 from .contents import KEEPS, Content, contents, lost_in
-from .files import frames_lost_in, read_frames, read_picture, takes_frames, write_frames, write_picture
+from .files import (
+    frames_lost_in,
+    read_frames,
+    read_picture,
+    takes_frames,
+    without_metadata,
+    write_frames,
+    write_picture,
+)
 from .formats import DEFAULT_QUALITY, FORMATS, MAX_PIXELS
 from .frames import Frames
 from .picture import About, Picture, Resolution, Text
@@ -25,6 +33,7 @@ __all__ = [
     "read_frames",
     "read_picture",
     "takes_frames",
+    "without_metadata",
     "write_frames",
     "write_picture",
 ]

@@ -53,7 +53,7 @@ class _Mapped(Sequence[Any]):
     def __init__(self, function: Callable[[Picture], np.ndarray], pictures: Sequence[Picture]) -> None:
         self._function, self._pictures = function, pictures
 
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def __getitem__(self, index: Any) -> Any:
         return self._function(self._pictures[index])
 
     def __len__(self) -> int:

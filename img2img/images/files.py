@@ -27,6 +27,7 @@ from .frames import Frames
 from .picture import About, Picture, in_sixteen_bits
 from .samples import turned
 from .thumbnail import thumbnail_of
+from .tiff import STACK_TAGS
 
 
 class _Format(NamedTuple):
@@ -70,7 +71,7 @@ def read_picture(
     picture = frames[0]
     said = list(picture.about.lost)
     if len(frames) > 1:
-        said.append(f"{'frames' if frames.animated else 'pages'} 2 to {len(frames)}")
+        said.append(_from_the_second(frames))
     if picture.scale is not None:
         said.append(f"{picture.samples.dtype} samples (rounded to 16 bits)")
         picture = in_sixteen_bits(picture)
@@ -104,6 +105,8 @@ def read_frames(
             for number, decoded in enumerate(opened.frames(), 1):
                 if frame in (None, number):
                     picture = _finish(decoded, format)
+                    if frame is not None:
+                        picture = _alone(picture, opened.count)
                     _refuse_losses(picture.about.lost, strict)
                     yield picture
                 if frame == number:
@@ -170,7 +173,7 @@ def write_frames(
             f"{format} has at most {MAX_SIDE[format]} pixels a side, this picture {first.width}x{first.height}"
         )
     lost = [*frames_lost_in(frames, format)]
-    kept = Frames.of(first) if lost and len(frames) > 1 and not takes_frames(frames, format) else frames
+    kept = frames if takes_frames(frames, format) else Frames.of(_alone(first, len(frames)))
     prepared = _Prepared(kept, format, metadata)
     lost = [*first.about.lost, *lost, *lost_in(prepared.unreduced(), format)]
     with _buffer(len(kept) * first.nbytes) as stream:
@@ -197,8 +200,13 @@ def frames_lost_in(frames: Frames, format: str) -> list[str]:
     if len(frames) == 1:
         return []
     if not takes_frames(frames, format):
-        return [f"{'frames' if frames.animated else 'pages'} 2 to {len(frames)}"]
+        return [_from_the_second(frames)]
     return ["timing of the frames"] if frames.animated and Content.ANIMATION not in KEEPS[format] else []
+
+
+def _from_the_second(frames: Frames) -> str:
+    name = "frame" if frames.animated else "page"
+    return f"{name} 2" if len(frames) == 2 else f"{name}s 2 to {len(frames)}"
 
 
 def _encode(pictures: Sequence[Picture], format: str, quality: int | None, lost: list[str], stream: BinaryIO) -> None:
@@ -301,6 +309,16 @@ def _finish(decoded: Decoded, format: str) -> Picture:
     if further is not None:
         further = np.ascontiguousarray(turned(further, orientation))
     return Picture(samples, alpha, exif, icc, format, about, further, decoded.scale)
+
+
+def _alone(picture: Picture, count: int) -> Picture:
+    """A frame or page without the others: what is said of all of them would be false of it."""
+    about = replace(picture.about, duration=0.0)
+    notes = tuple(tag for tag in about.tiff_tags if tag[0] in STACK_TAGS)
+    if count > 1 and notes:
+        about = replace(about, tiff_tags=tuple(tag for tag in about.tiff_tags if tag not in notes))
+        return replace(picture, about=about).and_lost(["ImageJ's or OME's notes on the stack"])
+    return replace(picture, about=about)
 
 
 class _as_image_errors:

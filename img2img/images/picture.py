@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -163,6 +164,27 @@ class Picture:
     def range(self) -> Scale:
         """The sample values that are 0 and 1 for a network."""
         return self.scale or Scale(0, 2**self.bits - 1)
+
+    def and_lost(self, what: Iterable[str]) -> Picture:
+        """The same picture, of which a note says that these are lost as well."""
+        return replace(self, about=replace(self.about, lost=tuple(dict.fromkeys((*self.about.lost, *what)))))
+
+    def as_sample(self) -> Picture:
+        """The colours alone, for a picture that is made after it: without alpha, metadata and further channels."""
+        about = About(cicp=self.about.cicp, gamma=self.about.gamma, resolution=self.about.resolution)
+        return replace(self, alpha=None, exif=None, further=None, about=replace(about, lost=self.about.lost))
+
+    def further_pictures(self) -> list[Picture]:
+        """The further channels as pictures: in threes where they go into threes, else each by itself."""
+        if self.further is None:
+            return []
+        step = 3 if self.further.shape[2] % 3 == 0 else 1
+        parts = [self.further[..., i : i + step] for i in range(0, self.further.shape[2], step)]
+        return [Picture(np.ascontiguousarray(part), scale=scale_of(part)) for part in parts]
+
+    def with_further(self, parts: Sequence[Picture]) -> Picture:
+        """The same picture with these further channels."""
+        return replace(self, further=np.concatenate([part.samples for part in parts], axis=2))
 
     def to_array(self) -> np.ndarray:
         """The samples as float32 (C, H, W) in [0, 1]; NaN and infinity are 0."""

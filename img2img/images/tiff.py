@@ -26,7 +26,9 @@ _DESCRIPTION, _COLORMAP, _ORIENTATION, _DNG_VERSION = 270, 320, 274, 50706
 _XMP, _IPTC, _RESOURCES, _ICC = 700, 33723, 34377, 34675
 # Where on Earth the pixels lie, and in which order ImageJ's planes stand: true of the new pixels as of the old.
 _KEPT = {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 50838, 50839}
-_STACK_NOTES = ("ImageJ=", '{"shape"', "<?xml", "<OME")
+_STACK_NOTES = ("ImageJ=", "<?xml", "<OME")
+STACK_TAGS = (_DESCRIPTION, 50838, 50839)
+"""Tags that describe all pages of a file, in its first one."""
 # How the old pixels were stored, and what `exif_block.from_tiff` takes.
 _STRUCTURE = {
     *range(254, 270),
@@ -68,7 +70,7 @@ def open_file(data: bytes, max_pixels: int) -> Opened:
     """A TIFF file; a page with more pixels than `max_pixels` is an ImageError before it is decoded."""
     import tifffile
 
-    tiff = tifffile.TiffFile(BytesIO(data))
+    tiff: Any = tifffile.TiffFile(BytesIO(data))
     first = tiff.pages.first
     check_size(first.imagewidth, first.imagelength, max_pixels)
     if first.tags.get(_DNG_VERSION) is not None or first.subfiletype & _REDUCED:

@@ -60,4 +60,4 @@ def looked_up(picture: Picture, pixels: Indices) -> Picture:
     """
     samples = picture.samples.reshape(-1, picture.channels).take(pixels, 0)
     alpha = None if picture.alpha is None else picture.alpha.reshape(-1).take(pixels)
-    return replace(picture, samples=samples, alpha=alpha, exif=None)
+    return replace(picture, samples=samples, alpha=alpha, exif=None, further=None)
