@@ -26,6 +26,7 @@ from PIL import Image as Pillow
 from img2img.errors import ImageError
 from img2img.images import Picture, in_8_bits, read_picture, write_picture
 from img2img.metrics import ms_ssim, psnr
+from img2img.metrics.bitrate import bd_rate, bits_per_pixel
 from img2img.metrics.ms_ssim import SMALLEST
 
 from .codec_peers import PUBLISHED, REFERENCE, PictureCodec, Pixels, peers
@@ -226,7 +227,7 @@ def score(codec: PictureCodec, setting: float, pixels: Pixels, image: str) -> Sc
         setting=setting,
         image=image,
         bytes=len(data),
-        bpp=8 * len(data) / (height * width),
+        bpp=bits_per_pixel(len(data), width, height),
         psnr=psnr(pixels, decoded, data_range=255),
         ms_ssim=ms_ssim(*planes, data_range=255) if min(height, width) >= SMALLEST else None,
         encode_seconds=encoded - start,
@@ -301,25 +302,6 @@ def compare(curves: Sequence[Curve]) -> list[Curve]:
         )
         for curve in curves
     ]
-
-
-def bd_rate(reference: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> float | None:
-    """Per cent more bytes for the same quality, over the range of quality that both curves have (Bjontegaard 2001).
-
-    Args:
-        reference: bits per pixel and quality, both rising.
-        test: the same of the other codec.
-
-    Returns:
-        None if a curve has fewer than two points, or the two no quality in common.
-    """
-    from bjontegaard import bd_rate as bjontegaard_rate
-
-    if min(len(reference), len(test)) < 2 or reference[-1][1] <= test[0][1] or test[-1][1] <= reference[0][1]:
-        return None
-    # min_overlap only decides whether to warn.
-    options: dict[str, Any] = {"method": "akima", "require_matching_points": False, "min_overlap": 0}
-    return float(bjontegaard_rate(*zip(*reference, strict=True), *zip(*test, strict=True), **options))
 
 
 def _has_bjontegaard() -> bool:

@@ -24,6 +24,7 @@ from img2img.core.encoder_decoder import EncoderDecoder, Layout
 from img2img.data.pairs import find_pairs, read_pair
 from img2img.data.patches import PatchSource
 from img2img.errors import TrainingError
+from img2img.metrics.segmentation import Confusion
 from img2img.training.photographs import center
 from img2img.training.recipe import Phase, Recipe
 
@@ -117,7 +118,7 @@ class SegmentTask:
         return varied, classes_of(labels)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        score = Score()
+        score = Confusion(len(CLASSES))
         for photo, labels in self.held_out:
             score.add(model(photo).float().argmax(1), classes_of(labels))
         return {"score": score.pixel} | score.figures()
@@ -137,33 +138,6 @@ def _both(folder: Path) -> list[np.ndarray]:
     if not pairs:
         raise TrainingError(f"{folder}: no pairs; the FCN score needs real photographs and labels to learn from")
     return [np.concatenate(read_pair(pair), 2) for pair in pairs]
-
-
-class Score:
-    """How many pixels of each true class were taken for each; `counts[true, found]`."""
-
-    def __init__(self) -> None:
-        self.counts = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.float64)
-
-    def add(self, found: Tensor, true: Tensor) -> None:
-        """One more picture's classes, integers of equal shapes."""
-        n = len(CLASSES)
-        self.counts += torch.bincount((true * n + found).flatten().cpu(), minlength=n * n).view(n, n)
-
-    @property
-    def pixel(self) -> float:
-        """Share of all pixels that are right."""
-        return float(self.counts.trace() / self.counts.sum())
-
-    def figures(self) -> dict[str, float]:
-        """Accuracy per pixel and per class, and mean intersection over union, over the classes that occur."""
-        right, true, found = self.counts.diag(), self.counts.sum(1), self.counts.sum(0)
-        there = true > 0
-        return {
-            "pixel": self.pixel,
-            "class": float((right[there] / true[there]).mean()),
-            "iou": float((right[there] / (true + found - right)[there]).mean()),
-        }
 
 
 def trained_segmenter(folder: Path, data: Path, device: str = "auto", steps: int | None = None) -> Segmenter:

@@ -446,7 +446,7 @@ class Judges:
     def __post_init__(self) -> None:
         from img2img.runtime import pick_device
         from img2img.tasks.texture.descriptor_file import load_descriptor
-        from img2img.tasks.texture.report import unseen
+        from img2img.tasks.texture.judge import unseen
 
         self._where = pick_device(self.device)
         self._vgg19 = None
@@ -459,7 +459,7 @@ class Judges:
 
     def score(self, made: Made, sample: Sample) -> dict[str, Any]:
         """All measures of a sample's textures: means over them, but each one's judge's distance and seam as well."""
-        from img2img.tasks.texture.report import Diversity, copy_distances, copy_rate, gram_distance, seam_scores
+        from img2img.metrics.texture import Diversity, copy_distances, copy_rate, seam_scores
 
         score: dict[str, Any] = {}
         textures = made.textures
@@ -471,8 +471,7 @@ class Judges:
         score["gram"] = {}
         for name, unseen in self._unseen.items():
             found = [
-                gram_distance(unseen, texture.to(self._where), [sample.image.to(self._where)], [1.0])
-                for texture in textures
+                unseen.distance(texture.to(self._where), [sample.image.to(self._where)], [1.0]) for texture in textures
             ]
             score["gram"][name] = float(np.mean([list(each.values()) for each in found]))
         distances = [copy_distances(texture, [sample.image]) for texture in textures]

@@ -26,6 +26,7 @@ from img2img.data.pairs import PairFile, find_pairs
 from img2img.errors import ImageError, Img2ImgError
 from img2img.images import FORMATS
 from img2img.metrics import psnr8, ssim, to_8bit
+from img2img.metrics.features import feature_distance
 
 from .denoise_psnr import photographs
 from .report import markdown_table, new_record, write_json
@@ -34,9 +35,10 @@ from .sheets import contact_sheet
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from img2img.metrics.segmentation import Confusion
     from img2img.tasks.translate.coding import Coding
 
-    from .facade_labels import Score, Segmenter
+    from .facade_labels import Segmenter
 
 SHOWN, SIDE = 8, 224  # rows of the contact sheet, pixels of each picture in it
 
@@ -237,7 +239,8 @@ def _true(truth: list[Tensor]) -> Method:
 
 def _summary(method: Method, truth: list[Tensor], segmenter: Segmenter | None, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Means over pictures, and what is measured over all of them together."""
-    from .colour import ab_histogram, colourfulness, intersection
+    from img2img.metrics.colour import ab_histogram, colourfulness, intersection
+    from img2img.tasks.translate.coding import lab_of
 
     row: dict[str, Any] = {"method": method.name}
     if method.scores:
@@ -246,19 +249,23 @@ def _summary(method: Method, truth: list[Tensor], segmenter: Segmenter | None, p
         row |= {"best": best, "worst": worst, "seconds_per_megapixel": method.seconds / method.megapixels}
     if truth[0].shape[0] == 3:
         row["colourfulness"] = float(np.mean([colourfulness(image) for image in method.results]))
-        row["ab_intersection"] = intersection(ab_histogram(method.results), ab_histogram(truth))
+        row["ab_intersection"] = intersection(
+            *(ab_histogram([lab_of(x[None])[0, 1:] for x in xs]) for xs in (method.results, truth))
+        )
     if segmenter is not None:
         row["fcn"] = fcn_score(segmenter, method.results, [a for _, a, _ in pairs]).figures()
     return row
 
 
-def fcn_score(segmenter: Segmenter, photos: Sequence[Tensor], labels: Sequence[Tensor]) -> Score:
+def fcn_score(segmenter: Segmenter, photos: Sequence[Tensor], labels: Sequence[Tensor]) -> Confusion:
     """What a segmenter reads in photographs (3, H, W), against label maps (1, 3, H, W), all in [0, 1]."""
     import torch
 
-    from .facade_labels import Score, classes_of
+    from img2img.metrics.segmentation import Confusion
 
-    score = Score()
+    from .facade_labels import CLASSES, classes_of
+
+    score = Confusion(len(CLASSES))
     with torch.inference_mode():
         for photo, label in zip(photos, labels, strict=True):
             score.add(segmenter(photo[None]).argmax(1), classes_of(label))
@@ -285,15 +292,6 @@ def _judge(
                 totals[number] += feature_distance(found, wanted) / len(truth)
     for row, total in zip(summary, totals, strict=False):  # the last row is of the true pictures themselves
         row["vgg"] = total
-
-
-def feature_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """Mean over layers of |F - F_true|^2 / |F_true|^2."""
-    each = [
-        float((f.float() - w.float()).square().sum() / w.float().square().sum())
-        for f, w in zip(found, wanted, strict=True)
-    ]
-    return sum(each) / len(each)
 
 
 # ---- what is printed and drawn

@@ -39,6 +39,7 @@ def _is_bitstream(path: Path) -> bool:
 
 def _bitstream(path: Path) -> dict[str, Any]:
     from img2img.errors import BitstreamError
+    from img2img.metrics.bitrate import bits_per_pixel
     from img2img.tasks.compress.bitstream import VERSION, read_header, section_sizes
 
     data = path.read_bytes()
@@ -61,7 +62,7 @@ def _bitstream(path: Path) -> dict[str, Any]:
         "icc_profile": "icc_profile" in sizes,
         "exif": "exif_block" in sizes,
         "quality": round(1 + 99 * header.rate / 65535, 2),
-        "bpp": round(8 * len(data) / (header.width * header.height), 4),
+        "bpp": round(bits_per_pixel(len(data), header.width, header.height), 4),
         "tile": header.tile,
         "tiles": header.tile_count,
         "sections": sizes,

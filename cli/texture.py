@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from img2img.images import Picture
+    from img2img.metrics.texture import Diversity
     from img2img.tasks.texture import Texture, TextureNetwork
     from img2img.tasks.texture.methods.optimize import Watch
-    from img2img.tasks.texture.report import Diversity
 
 DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
 STEPS = 100
@@ -278,8 +278,8 @@ def texture(
     def prepare(_inputs: int) -> "Task[Picture | None, Picture]":
         if method == "patches" and not (report or max_seam):
             return _by_patches((height, width), seed, read, write)
+        from img2img.metrics.texture import seam_scores
         from img2img.tasks.texture import Texture, TextureNetwork
-        from img2img.tasks.texture.report import seam_scores
 
         def synthesiser() -> "Texture":
             return Texture.from_pretrained(descriptor, descriptor_weights, device, precision)
@@ -595,7 +595,7 @@ class Journal:
         samples: "Sequence[Tensor]",
     ) -> None:
         """Take down one texture (C, H, W), made of samples from these sources, if there are any."""
-        from img2img.tasks.texture.report import Diversity
+        from img2img.metrics.texture import Diversity
 
         group = self.groups.setdefault(sources, Diversity(samples[0]))
         group.add(texture)

@@ -92,7 +92,7 @@ TASKS = (
         },
         trainings=(
             Training("texture", "img2img.tasks.texture.train_decoder:build", "texture-decoder"),
-            Training("descriptor", "img2img.tasks.texture.train:build", "vgg-slim"),
+            Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),
         ),
     ),
     Task(

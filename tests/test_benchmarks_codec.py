@@ -151,16 +151,6 @@ def test_means_and_seconds_of_a_summary() -> None:
     assert (found.encode_seconds, found.decode_seconds) == (2, 6)
 
 
-def test_bd_rate_of_a_curve_that_needs_a_fixed_share() -> None:
-    pytest.importorskip("bjontegaard")
-    reference = [(0.1 * 2**i, 24 + 3.0 * i) for i in range(5)]
-    assert rate_distortion.bd_rate(reference, [(0.7 * bpp, psnr) for bpp, psnr in reference]) == pytest.approx(-30)
-    # Only part of the range, and another number of points.
-    assert rate_distortion.bd_rate(reference, [(1.5 * bpp, psnr) for bpp, psnr in reference[1:4]]) == pytest.approx(50)
-    assert rate_distortion.bd_rate(reference, [(bpp, psnr + 20) for bpp, psnr in reference]) is None
-    assert rate_distortion.bd_rate(reference, reference[:1]) is None
-
-
 def test_points_that_cost_more_and_are_no_better_are_left_out_of_lines() -> None:
     uneven = curve([(0.2, 30), (0.1, 28), (0.3, 29.5), (0.4, 33), (0.5, math.inf)])
     assert rate_distortion._line(uneven, "psnr") == [(0.1, 28), (0.2, 30), (0.4, 33)]

@@ -17,7 +17,6 @@ from img2img.images import Picture, write_picture
 from img2img.tasks.translate import UNetGenerator
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.
-colour = import_module("img2img.benchmarks.colour")
 labels = import_module("img2img.benchmarks.facade_labels")
 sheets = import_module("img2img.benchmarks.sheets")
 translate_speed = import_module("img2img.benchmarks.translate_speed")
@@ -55,43 +54,10 @@ def facades(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- measures
 
 
-def test_colourfulness_of_grey_is_zero_and_of_two_colours_is_the_closed_form() -> None:
-    assert colour.colourfulness(torch.full((3, 4, 4), 0.3)) == 0
-    picture = torch.zeros(3, 2, 2)
-    picture[0, 0] = 1  # half of the pixels red, half black: rg is 255 or 0, yb 127.5 or 0
-    spread, mean = np.hypot(127.5, 63.75), np.hypot(127.5, 63.75)
-    assert colour.colourfulness(picture) == pytest.approx(spread + 0.3 * mean, rel=1e-6)
-
-
-def test_histograms_share_all_with_themselves_and_nothing_with_other_colours() -> None:
-    red, blue = torch.zeros(2, 3, 8, 8)
-    red[0], blue[2] = 1, 1
-    p, q = colour.ab_histogram([red]), colour.ab_histogram([blue])
-    assert colour.intersection(p, p) == pytest.approx(1)
-    assert colour.intersection(p, q) == 0
-    assert colour.intersection(colour.ab_histogram([red, blue]), q) == pytest.approx(0.5)
-
-
 def test_labels_are_read_although_jpeg_blurred_their_colours() -> None:
     colours = torch.tensor(labels.COLOURS) / 255
     blurred = (colours + torch.empty_like(colours).uniform_(-0.06, 0.06, generator=torch.Generator().manual_seed(0))).T
     assert labels.classes_of(blurred[None, :, None]).tolist() == [[list(range(12))]]
-
-
-def test_fcn_scores_by_hand() -> None:
-    score = labels.Score()
-    score.add(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 0, 0, 1]]))
-    figures = score.figures()
-    assert figures["pixel"] == pytest.approx(3 / 4)
-    assert figures["class"] == pytest.approx((2 / 3 + 1) / 2)
-    assert figures["iou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
-
-
-def test_feature_distance_is_relative_to_the_true_features() -> None:
-    true = [torch.ones(1, 2, 3, 3), torch.full((1, 4, 2, 2), 2.0)]
-    assert translation.feature_distance(true, true) == 0
-    assert translation.feature_distance([0 * layer for layer in true], true) == pytest.approx(1)
-    assert translation.feature_distance([1.5 * true[0], true[1]], true) == pytest.approx(0.125)
 
 
 def test_a_contact_sheet_has_room_for_every_picture(tmp_path: Path) -> None:

@@ -10,21 +10,21 @@ from click.testing import CliRunner
 from skimage import data as photographs
 from skimage.io import imsave
 from torch import Generator, Tensor
+from untrained_texture import CPU, gravel, noise
 
 from img2img.checkpoints import build, load_checkpoint, save_checkpoint
 from img2img.errors import TrainingError, WeightsError
+from img2img.metrics.texture import seam_scores
 from img2img.register import find_recipe, train
 from img2img.tasks.texture import Texture
 from img2img.tasks.texture.decoder import Decoder
 from img2img.tasks.texture.descriptor import VGG, RandomFilters, fingerprint
 from img2img.tasks.texture.methods.instant import instant
 from img2img.tasks.texture.pyramid import levels
-from img2img.tasks.texture.report import seam_scores
 from img2img.tasks.texture.transport import moved_as_gaussians, ranked_as, transported
 
 (command,) = entry_points(group="console_scripts", name="img2img")
 
-CPU = torch.device("cpu")
 WIDTHS = ((8, 8), (8, 8), (12, 8), (12, 12), (12,))
 
 RECIPE = """
@@ -41,10 +41,6 @@ phases = [{ until = 1.0, patch = 32, batch = 4 }]
 channels = [8, 8, 12]
 inside = [8, 8, 8]
 """
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=Generator().manual_seed(seed))
 
 
 @cache
@@ -190,11 +186,6 @@ def test_the_shipped_recipe_is_for_the_shipped_descriptors_layers() -> None:
 
 
 # The whole
-
-
-def gravel(side: int) -> Tensor:
-    grey = torch.from_numpy(photographs.gravel()[:side, :side].copy()).float() / 255
-    return torch.stack([grey, 0.8 * grey + 0.1, grey.square()])
 
 
 def synthesiser(decoder_file: Path, dtype: torch.dtype = torch.float32) -> Texture:

@@ -16,14 +16,15 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from skimage import data as photographs
 from torch import Generator, Tensor
+from untrained_texture import CPU, gravel, untrained
 
 from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
 from img2img.errors import ImageError, WeightsError
 from img2img.images import FORMATS, Picture, read_picture, write_picture
+from img2img.metrics.texture import seam_scores
 from img2img.tasks.texture import Texture, TextureNetwork, pipeline
-from img2img.tasks.texture.descriptor import VGG, RandomFilters
+from img2img.tasks.texture.descriptor import RandomFilters
 from img2img.tasks.texture.generator import (
     NoiseField,
     TextureGenerator,
@@ -37,10 +38,8 @@ from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, gram_mat
 from img2img.tasks.texture.methods import network
 from img2img.tasks.texture.methods.network import Sample, Statistics, Trainer, as_one, diversity, start_network
 from img2img.tasks.texture.methods.optimize import Loss, Progress
-from img2img.tasks.texture.report import seam_scores
 
 (command,) = entry_points(group="console_scripts", name="img2img")
-CPU = torch.device("cpu")
 RGB = torch.rand(3, 1, 50, generator=Generator().manual_seed(5))
 
 
@@ -55,16 +54,6 @@ def trained(channels: int = 3) -> TextureNetwork:
     net = generator(channels=channels)
     measure_statistics(net, random_noises(net, 4, (32, 32), Generator().manual_seed(1)))
     return TextureNetwork(folded(net), RGB, CPU, facts={"bits": 8}, icc=b"profile")
-
-
-def gravel(side: int = 48) -> Tensor:
-    grey = torch.from_numpy(photographs.gravel()[:side, :side].copy()).float() / 255
-    return torch.stack([grey, 0.8 * grey + 0.1, grey.square()])
-
-
-def untrained() -> VGG:
-    torch.manual_seed(0)
-    return VGG(((8, 8), (12, 12), (16, 16, 16, 16), (24, 24, 24, 24), (32,)), circular=True).eval()
 
 
 def losses(kind: str, features: list[Tensor], redraw: bool) -> Loss:

@@ -10,13 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as photographs
-from torch import Generator, Tensor
+from torch import Tensor
+from untrained_texture import CPU, gravel, noise, untrained
 
 from img2img.errors import ImageError
+from img2img.metrics.texture import seam_scores
 from img2img.tasks.texture import Texture, pipeline
 from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
-from img2img.tasks.texture.descriptor import VGG, RandomFilters
+from img2img.tasks.texture.descriptor import RandomFilters
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss
 from img2img.tasks.texture.methods import optimize
 from img2img.tasks.texture.methods.optimize import (
@@ -30,29 +31,11 @@ from img2img.tasks.texture.methods.optimize import (
     sample_features,
 )
 from img2img.tasks.texture.pyramid import COARSEST, STRIDE, levels, mirrored, resample
-from img2img.tasks.texture.report import Diversity, copy_distances, copy_rate, gram_distance, seam_scores, unseen
-
-CPU = torch.device("cpu")
-
-
-def untrained(circular: bool = True) -> VGG:
-    torch.manual_seed(0)
-    return VGG(((8, 8), (12, 12), (16, 16, 16, 16), (24, 24, 24, 24), (32,)), circular=circular).eval()
 
 
 @cache
 def synthesiser() -> Texture:
     return Texture(untrained(), CPU)
-
-
-def gravel(side: int = 48) -> Tensor:
-    """A colour picture of a real texture: scikit-image's gravel, tinted by its brightness."""
-    grey = torch.from_numpy(photographs.gravel()[:side, :side].copy()).float() / 255
-    return torch.stack([grey, 0.8 * grey + 0.1, grey.square()])
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=Generator().manual_seed(seed))
 
 
 # The pyramid
@@ -306,90 +289,6 @@ def test_a_mixtures_palette_has_something_of_each_and_no_preference_for_places()
     tiny = palette([torch.zeros(1, 1, 1), torch.ones(1, 1, 1), torch.ones(1, 1, 1)], [0.5, 0.5, 0])
     assert tiny.flatten().tolist() == [0, 1]
     assert torch.equal(palette([stripes], [1.0])[0, 0], stripes.flatten())
-
-
-# Measures
-
-
-def test_a_copy_is_a_copy_and_noise_is_none() -> None:
-    sample = gravel(96)
-    assert copy_rate(copy_distances(sample, [sample])) == 1
-    tiled = sample[:, 5:60, 7:70].repeat(1, 2, 2)[:, :50, :60]
-    assert copy_rate(copy_distances(tiled, [noise(3, 40, 40), sample])) == 1
-    unlike = copy_distances(noise(3, 64, 64), [noise(3, 80, 80, seed=1)])
-    assert copy_rate(unlike) == 0
-    assert 0.7 < unlike.median() < 1.1
-    flat = torch.full((3, 20, 20), 0.5)
-    assert copy_rate(copy_distances(flat, [flat])) == 1
-
-
-def test_nearest_patches_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("img2img.tasks.texture.report.CHUNK", 1000)  # so that there are several
-    texture, sample = noise(3, 20, 18), noise(3, 24, 21, seed=1)
-    found = copy_distances(texture, [sample])
-    unrelated = 2 * sample.flatten(1).var(1, correction=0).mean()
-    theirs = sample.unfold(1, 16, 1).unfold(2, 16, 1)
-    wanted = [
-        (
-            (texture[:, top : top + 16, left : left + 16][:, None, None] - theirs).square().mean((0, 3, 4)).min()
-            / unrelated
-        )
-        for top in range(5)
-        for left in range(3)
-    ]
-    torch.testing.assert_close(found, torch.stack(wanted), rtol=1e-4, atol=1e-5)
-
-
-def test_small_images_have_small_patches() -> None:
-    assert len(copy_distances(noise(3, 8, 30), [noise(3, 5, 5)])) > 0
-    assert copy_distances(noise(1, 1, 1), [noise(1, 1, 1)]).tolist() == [0.0]
-
-
-def test_diversity_of_equal_and_of_independent_pictures() -> None:
-    sample = noise(3, 64, 64)
-    same, apart = Diversity(sample), Diversity(sample)
-    assert same.value() is None
-    pictures = [noise(3, 50, 50, seed=seed) for seed in range(1, 5)]
-    for picture in pictures:
-        same.add(pictures[0])
-        apart.add(picture)
-    assert same.value() == pytest.approx(0, abs=1e-9)
-    assert apart.value() == pytest.approx(1, abs=0.05)
-    pairs = [(a - b).square().mean() for i, a in enumerate(pictures) for b in pictures[:i]]
-    unrelated = 2 * sample.flatten(1).double().var(1, correction=0).mean()
-    assert apart.value() == pytest.approx((sum(pairs) / len(pairs) / unrelated).item(), rel=1e-4)
-
-
-def test_seam_scores_see_a_step_and_nothing_on_a_torus() -> None:
-    x = torch.arange(64) * 2 * torch.pi / 64
-    torus = (torch.sin(3 * x)[:, None] + torch.cos(5 * x)).expand(1, 64, 64) + 0.2 * noise(1, 64, 64)
-    assert all(abs(score) < 2.5 for score in seam_scores(torus).values())
-    ramp = torch.linspace(0, 1, 64).expand(3, 64, 64) + 0.01 * noise(3, 64, 64)
-    scores = seam_scores(ramp)
-    assert scores["horizontal"] > 100
-    assert abs(scores["vertical"]) < 3
-    assert seam_scores(ramp.transpose(1, 2)) == {"horizontal": scores["vertical"], "vertical": scores["horizontal"]}
-    assert seam_scores(torch.full((3, 9, 9), 0.5)) == {"horizontal": 0.0, "vertical": 0.0}
-    assert seam_scores(noise(1, 1, 2)) == {"horizontal": 0.0, "vertical": 0.0}
-
-
-def test_gram_distance_is_a_matrix_by_loops_at_layers_that_are_not_optimised() -> None:
-    descriptor = untrained()
-    judge = unseen(descriptor)
-    assert judge.names == ("relu1_2", "relu2_2", "relu3_4", "relu4_4")
-    assert descriptor.taps != judge.descriptor.taps  # type: ignore[attr-defined]
-    texture, sample = noise(3, 32, 32), gravel()
-    found = gram_distance(judge, texture, [sample], [1.0])
-    grams = []
-    for image in (texture, sample):
-        (layer,) = sample_features(judge.descriptor, image[None])[2][0:1]
-        flat = layer.reshape(len(layer), -1)
-        grams.append(torch.stack([torch.stack([(a * b).mean() for b in flat]) for a in flat]))
-    ours, theirs = grams
-    assert found["relu3_4"] == pytest.approx(((ours - theirs).square().sum() / theirs.square().sum()).item(), rel=1e-4)
-    assert all(value == 0 for value in gram_distance(judge, sample, [sample, sample], [0.5, 0.5]).values())
-    (name,) = gram_distance(unseen(RandomFilters(2, (3, 7), circular=True)), texture, [sample], [1.0])
-    assert name == "random, other filters"
 
 
 # Whole textures

@@ -21,7 +21,7 @@ from img2img.register import find_recipe, train
 from img2img.tasks.texture.descriptor import LAYERS, VGG
 from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.loss import gram_matrix
-from img2img.tasks.texture.train import (
+from img2img.tasks.texture.train_descriptor import (
     Distillation,
     DistillationData,
     Student,

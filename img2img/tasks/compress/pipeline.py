@@ -16,6 +16,7 @@ from torch import Tensor
 from ...checkpoints import names
 from ...errors import BitstreamError, Img2ImgError
 from ...images import MAX_PIXELS, Picture
+from ...metrics.bitrate import bits_per_pixel
 from ...runtime import keep_big_buffers, pick_device, pick_precision
 from .bitstream import Header, Stream, Tile, may_have, read_stream, write_stream
 from .coder import Decoder, Encoder
@@ -171,7 +172,7 @@ class _Coding:
         return Tile(encoder.finish(), check(latents.groups))
 
     def _coded(self, rate: int, data: bytes, **facts: Any) -> Coded:
-        bpp = 8 * len(data) / (self.picture.width * self.picture.height)
+        bpp = bits_per_pixel(len(data), self.picture.width, self.picture.height)
         return Coded(data, {"bytes": len(data), "bpp": round(bpp, 4), "quality": quality(rate), **facts})
 
     def _reach_bytes(self, limit: int) -> Coded:

@@ -12,17 +12,18 @@ from torch import Generator, Tensor
 
 from ...checkpoints import build, load_checkpoint
 from ...errors import ImageError, WeightsError
+from ...metrics.texture import copy_distances, copy_rate, seam_scores
 from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
 from .colour import Colour, coloured, luminance, match_colours, palette
 from .decoder import Decoder
 from .descriptor import VGG, Descriptor, fingerprint
 from .descriptor_file import load_descriptor
+from .judge import Unseen, unseen
 from .loss import GramLoss, SlicedWassersteinLoss
 from .methods.instant import BYTES, instant
 from .methods.network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
 from .methods.optimize import Loss, Watch, bytes_needed, exactly, optimise
 from .pyramid import Level, Size, levels, resample
-from .report import Unseen, copy_distances, copy_rate, gram_distance, seam_scores, unseen
 
 LossName = Literal["shifted", "gram", "swd"]
 
@@ -253,7 +254,7 @@ class Texture:
     def measure(
         self, texture: Tensor, samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None = None
     ) -> dict[str, Any]:
-        """What a texture is worth (see report.py).
+        """What a texture is worth (see img2img.metrics.texture).
 
         Args:
             texture: (C, H, W).
@@ -268,7 +269,7 @@ class Texture:
         distances = copy_distances(whole, images[1:])
         here = [image.to(self.device) for image in images]
         return {
-            "gram_distance": gram_distance(self.judge, here[0], here[1:], shares),
+            "gram_distance": self.judge.distance(here[0], here[1:], shares),
             "copy_rate": copy_rate(distances),
             "copy_distance": distances.median().item(),
             "seam": seam_scores(texture),

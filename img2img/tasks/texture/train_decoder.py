@@ -15,7 +15,7 @@ from ...training.recipe import Recipe
 from .decoder import Decoder
 from .descriptor import LAYERS, VGG, fingerprint
 from .descriptor_file import load_descriptor
-from .train import load_crops
+from .train_descriptor import load_crops
 
 
 def build(recipe: Recipe, data: Path, device: torch.device) -> "DecoderTask":

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from .... import __version__
 from ....checkpoints import Checkpoint, build, load_checkpoint, save_checkpoint
 from ....errors import ImageError, WeightsError
+from ....metrics.texture import LEAST_UNRELATED, unrelated
 from ....runtime import available_memory, keep_big_buffers, pick_device, pick_precision
 from ..colour import Colour, coloured, luminance, match_colours
 from ..descriptor import Descriptor
@@ -37,7 +38,6 @@ NOTHING = 1e-4  # of loss: below it there is nothing to gain
 DIVERSITY = 0.1  # weight of the logarithm of a picture's distance to the nearest other, beside the loss' logarithm
 PALETTE = 4096  # pixels of the sample that go into the file, for its colours
 TILE = {"cpu": 256, "mps": 512, "cuda": 1024}  # multiples of every network's stride
-LEAST_UNRELATED = (1 / 255) ** 2  # a grey level: what is below is not seen
 
 LossMaker = Callable[[list[Tensor], bool], Loss]  # of a sample's features; whether to draw anew at every call
 
@@ -185,8 +185,7 @@ class Sample:
     @property
     def unrelated(self) -> float:
         """Mean squared difference of two pixels at random, of the samples: twice their variance."""
-        pixels = torch.cat([image.flatten(2)[0] for image in self.images], 1).double()
-        return max(2 * pixels.var(1, correction=0).mean().item(), LEAST_UNRELATED)
+        return unrelated(torch.cat([image.flatten(2)[0] for image in self.images], 1))
 
 
 class Statistics:

@@ -1,83 +1,34 @@
-"""What a texture is worth, in numbers: whether it is like its sample, but no copy of it; varied; without a seam."""
+"""What a texture is worth, in numbers: no copy of its sample; varied; without a seam.
 
-import copy
+Whether it is like its sample is judged by features: `gram_distance`.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from .descriptor import VGG, Descriptor, RandomFilters
-from .methods.optimize import sample_features
+from torch import Tensor
 
 PATCH = 16  # pixels; side of the patches whose copies are looked for
 PATCHES = 256  # of a texture, evenly spread
 COPIED = 0.01  # a patch nearer than that to one of the sample's is a copy; 1 is the distance of unrelated ones
 CHUNK = 2**22  # distances at once
-OTHER_SEED = 1  # of random filters that judge what others have made
 LEAST_SPREAD = 1 / 255 / 16  # of gradients: a flat picture has a seam score of 0, not of infinity
+LEAST_UNRELATED = (1 / 255) ** 2  # below a grey level no difference is seen
 
 
-@dataclass(frozen=True)
-class Unseen:
-    """A descriptor of layers that no loss saw.
-
-    Args:
-        descriptor: of these layers.
-        names: of what it returns.
-    """
-
-    descriptor: Descriptor
-    names: tuple[str, ...]
-
-
-def unseen(descriptor: Descriptor) -> Unseen:
-    """What judges the textures made with a descriptor, without other weights than its own.
-
-    Of a VGG: the last layer of each block but the last, which has only one: relu1_2, relu2_2, relu3_4, relu4_4. Their
-    Gram matrices do not follow from those of the layers that are read. Of random filters: other ones.
-
-    Raises:
-        ValueError: neither of them.
-    """
-    if isinstance(descriptor, RandomFilters):
-        kernels = [int(conv.kernel_size[0]) for conv in descriptor.convolutions]  # type: ignore[index]
-        filters = descriptor.convolutions[0].out_channels
-        other = RandomFilters(int(filters), kernels, OTHER_SEED, descriptor.circular)  # type: ignore[arg-type]
-        return Unseen(other.eval().to(next(descriptor.parameters()).device), ("random, other filters",))
-    if not isinstance(descriptor, VGG):
-        raise ValueError(f"no unseen layers are known of a {type(descriptor).__name__}")
-    judge = copy.copy(descriptor)  # the same parts, read at other places
-    judge.taps, names, block, convolution = [], [], 1, 0
-    for i, part in enumerate(descriptor.features):
-        convolution += isinstance(part, nn.Conv2d)
-        if isinstance(part, nn.AvgPool2d):
-            if convolution > 1:
-                judge.taps.append(i - 1)
-                names.append(f"relu{block}_{convolution}")
-            block, convolution = block + 1, 0
-    return Unseen(judge, tuple(names))
-
-
-def gram_distance(
-    judge: Unseen, texture: Tensor, samples: Sequence[Tensor], shares: Sequence[float]
-) -> dict[str, float]:
-    """|G - G_sample|^2 / |G_sample|^2 at each of the judge's layers; no image is seen at its borders.
+def gram_distance(found: Sequence[Tensor], wanted: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[float]:
+    """|G - G_sample|^2 / |G_sample|^2 of the Gram matrices of each layer's features.
 
     Args:
-        judge: layers that were not optimised.
-        texture: (C, H, W), C 1 or 3.
-        samples: each (C', h, w); G_sample is the mean of theirs, weighted by their shares.
+        found: a texture's features, (1, C_l, H_l, W_l) for each layer.
+        wanted: those of each sample; G_sample is the mean of theirs, weighted by their shares.
         shares: of the samples; they sum to 1.
     """
-    ours, *theirs = (
-        [_gram(layer) for layer in sample_features(judge.descriptor, x[None])] for x in (texture, *samples)
-    )
-    distances = {}
-    for i, name in enumerate(judge.names):
-        wanted = torch.stack([share * grams[i] for share, grams in zip(shares, theirs, strict=True)]).sum(0)
-        distances[name] = ((ours[i] - wanted).square().sum() / wanted.square().sum().clamp_min(1e-30)).item()
+    distances = []
+    for i, features in enumerate(found):
+        mixed = torch.stack([share * _gram(each[i]) for share, each in zip(shares, wanted, strict=True)]).sum(0)
+        distances.append(((_gram(features) - mixed).square().sum() / mixed.square().sum().clamp_min(1e-30)).item())
     return distances
 
 
@@ -87,7 +38,7 @@ def _gram(features: Tensor) -> Tensor:
     return rows @ rows.T / rows.shape[1]
 
 
-def copy_distances(texture: Tensor, samples: Sequence[Tensor]) -> Tensor:
+def copy_distances(texture: Tensor, samples: Sequence[Tensor], chunk: int = CHUNK) -> Tensor:
     """How far patches of a texture are from the most alike patch anywhere in the samples.
 
     Mean squared difference, divided by what two unrelated patches of the first sample have on average: twice its
@@ -96,6 +47,7 @@ def copy_distances(texture: Tensor, samples: Sequence[Tensor]) -> Tensor:
     Args:
         texture: (C, H, W).
         samples: each (C, h, w). Patches are PATCH x PATCH, or as large as the smallest image allows.
+        chunk: distances that are computed at once.
 
     Returns:
         (N,), N at most PATCHES; 0 is a copy, 1 unrelated.
@@ -104,8 +56,8 @@ def copy_distances(texture: Tensor, samples: Sequence[Tensor]) -> Tensor:
     patches = _spread_patches(texture, side)
     nearest = torch.full((len(patches),), torch.inf)
     for sample in samples:
-        nearest = torch.minimum(nearest, _nearest(patches, sample, side))
-    return nearest / (patches[0].numel() * _unrelated(samples[0]))
+        nearest = torch.minimum(nearest, _nearest(patches, sample, side, chunk))
+    return nearest / (patches[0].numel() * unrelated(samples[0]))
 
 
 def copy_rate(distances: Tensor) -> float:
@@ -123,14 +75,14 @@ def _spread_patches(image: Tensor, side: int) -> Tensor:
     return torch.stack([image[:, top : top + side, left : left + side] for top in tops for left in lefts])
 
 
-def _nearest(patches: Tensor, sample: Tensor, side: int) -> Tensor:
+def _nearest(patches: Tensor, sample: Tensor, side: int, chunk: int) -> Tensor:
     """Squared distance of each patch to the nearest of all the sample's, (N,)."""
     # |a - b|^2 = |a|^2 - 2 ab + |b|^2, with the mean taken off, so that the sums are small and float32 suffices.
     mean = sample.mean((1, 2), keepdim=True)
     ours, theirs = patches - mean, (sample - mean)[None]
     energy = ours.square().sum((1, 2, 3))
     nearest = torch.full((len(ours),), torch.inf)
-    rows = max(1, CHUNK // (len(ours) * (sample.shape[2] - side + 1)))
+    rows = max(1, chunk // (len(ours) * (sample.shape[2] - side + 1)))
     for top in range(0, sample.shape[1] - side + 1, rows):
         strip = theirs[:, :, top : top + rows + side - 1]
         norms = F.conv2d(strip.square(), strip.new_ones(1, *ours.shape[1:]))
@@ -140,10 +92,10 @@ def _nearest(patches: Tensor, sample: Tensor, side: int) -> Tensor:
     return nearest
 
 
-def _unrelated(sample: Tensor) -> float:
-    """Mean squared difference of two pixels of a sample at random: twice its variance."""
+def unrelated(sample: Tensor) -> float:
+    """Mean squared difference of two pixels of a sample (C, ...) at random: twice its variance."""
     variance = sample.flatten(1).double().var(1, correction=0).mean().item()
-    return max(2 * variance, (1 / 255) ** 2)  # below a grey level no difference is seen
+    return max(2 * variance, LEAST_UNRELATED)
 
 
 class Diversity:
@@ -157,7 +109,7 @@ class Diversity:
     """
 
     def __init__(self, sample: Tensor) -> None:
-        self.unrelated = _unrelated(sample)
+        self.unrelated = unrelated(sample)
         self.count, self.sum, self.energy = 0, torch.zeros(()), 0.0
 
     def add(self, texture: Tensor) -> None:

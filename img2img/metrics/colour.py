@@ -22,14 +22,11 @@ def colourfulness(image: Tensor) -> float:
     return float(spread + 0.3 * mean)
 
 
-def ab_histogram(images: Sequence[Tensor]) -> Tensor:
-    """Shares of the colours a, b (CIE Lab) among all pixels of images (3, H, W) in [0, 1]: (BINS, BINS), sum 1."""
-    from img2img.tasks.translate.coding import lab_of
-
+def ab_histogram(chroma: Sequence[Tensor]) -> Tensor:
+    """Shares of the colours a, b (CIE Lab) among all pixels of pictures, (2, H, W) each: (BINS, BINS), sum 1."""
     counts = torch.zeros(BINS * BINS, dtype=torch.float64)
-    for image in images:
-        ab = lab_of(image[None])[0, 1:].flatten(1)
-        cells = ((ab + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
+    for ab in chroma:
+        cells = ((ab.flatten(1) + REACH) / (2 * REACH) * BINS).long().clamp(0, BINS - 1)
         counts += torch.bincount(cells[0] * BINS + cells[1], minlength=BINS * BINS)
     return (counts / counts.sum()).view(BINS, BINS)
 
