@@ -36,7 +36,8 @@ def test_a_part_stands_on_the_sheet_where_its_origin_says() -> None:
     samples = [gravel(20, 31), gravel(14, 9)]
     parts = parts_of(samples, [everywhere(x) for x in samples], rotate=True, mirror=True)
     assert len(parts) == 16
-    whole, numbers = Sheet(parts), origins(parts)
+    whole = Sheet(parts)
+    numbers = origins(parts, whole)
     pixels = np.concatenate([x.reshape(-1, 3) for x in samples])
     usable = whole.usable.reshape(-1)
     assert usable.sum() == 8 * (20 * 31 + 14 * 12)  # 9 columns are mirrored until they are 12

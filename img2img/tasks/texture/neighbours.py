@@ -15,6 +15,7 @@ from .sheet import PATCH, Indices, Sheet
 
 FEATURES = 32  # numbers that a patch is compared by
 SAMPLED = 3000  # patches that say which numbers those are
+TABLE = 2**21  # patches of a sheet whose vectors are kept; of a larger one they are made whenever they are needed
 CHUNK = 2**24  # distances at once
 SCALE = 2**12  # of the cosines, as whole numbers; times the longest patch (127 * 8 * 3 ** 0.5) that is below 2^23
 
@@ -39,8 +40,7 @@ class Patches:
         sheet: whose patches.
 
     Attributes:
-        keys: (N, FEATURES), a row for each of the sheet's places.
-        variance: of the rows, summed over columns: half of what two unrelated patches' squared distance is on average.
+        variance: of the vectors, summed: half the squared distance of two unrelated patches, on average.
     """
 
     def __init__(self, sheet: Sheet) -> None:
@@ -56,10 +56,30 @@ class Patches:
         order = np.argsort(-spread, kind="stable")[:FEATURES]
         self._basis = np.ascontiguousarray(self._basis[:, np.sort(order)])
         self.variance = float(spread[order].sum())
-        self.keys = np.empty((len(sheet.places), self._basis.shape[1]), np.float32)
-        for begin in range(0, len(sheet.places), 2**14):
-            self.keys[begin : begin + 2**14] = self._project(sheet.places[begin : begin + 2**14])
-        self.half_norms = np.einsum("nd,nd->n", self.keys, self.keys) / 2
+
+    def __len__(self) -> int:
+        """How many patches the sheet has."""
+        return len(self.sheet.places)
+
+    @cached_property
+    def keys(self) -> Floats:
+        """(N, FEATURES), the vectors of all patches, as the sheet's places are ordered."""
+        keys = np.empty((len(self), self._basis.shape[1]), np.float32)
+        for begin in range(0, len(keys), 2**14):
+            keys[begin : begin + 2**14] = self._project(self.sheet.places[begin : begin + 2**14])
+        return keys
+
+    @cached_property
+    def half_norms(self) -> Floats:
+        """(N,), half their squared lengths."""
+        return _half_norms(self.keys)
+
+    def costs(self, queries: Floats, numbers: Indices) -> Floats:
+        """Half the squared distances of (Q, D) queries from (Q, M) patches, less the queries' own norms: (Q, M)."""
+        if len(self) <= TABLE:
+            return self.half_norms[numbers] - np.einsum("qd,qmd->qm", queries, self.keys[numbers])
+        keys = self._project(self.sheet.places[numbers].reshape(-1)).reshape(*numbers.shape, -1)
+        return np.asarray(np.einsum("qmd,qmd->qm", keys, keys / 2 - queries[:, None]))
 
     def _project(self, places: Indices) -> Floats:
         return self.of(places[:, None] + self.offsets)
@@ -88,8 +108,7 @@ class Patches:
 
         References: Granot et al. 2022, arXiv:2103.15545 (GPNN, equation 2).
         """
-        norms = np.einsum("nd,nd->n", queries, queries) / 2
-        left = np.column_stack([queries, np.ones(len(queries), np.float32), norms])
+        left = np.column_stack([queries, np.ones(len(queries), np.float32), _half_norms(queries)])
         rows = max(1, CHUNK // self._augmented.shape[1])
         chunks = [left[begin : begin + rows] for begin in range(0, len(left), rows)]
         least = np.full(len(self.keys), np.inf, np.float32)
@@ -124,7 +143,7 @@ class Patches:
             doi:10.1145/1531326.1531330 (PatchMatch's random search).
         """
         sheet = self.sheet
-        costs = self.half_norms[candidates] - np.einsum("qd,qmd->qm", queries, self.keys[candidates])
+        costs = self.costs(queries, candidates)
         first = costs.argmin(1)[:, None]
         best = np.take_along_axis(candidates, first, 1)[:, 0]
         cost = np.take_along_axis(costs, first, 1)[:, 0]
@@ -136,9 +155,13 @@ class Patches:
             np.clip(row, 0, sheet.shape[0] - 1, out=row)
             np.clip(column, 0, sheet.width - 1, out=column)
             other = sheet.nearest[row * sheet.width + column]
-            costs = self.half_norms[other] - np.einsum("qd,qd->q", queries, self.keys[other])
+            costs = self.costs(queries, other[:, None])[:, 0]
             better = costs < cost
             np.copyto(best, other, where=better)
             np.copyto(cost, costs, where=better)
             radius = max(1, radius // 2)
         return best, cost
+
+
+def _half_norms(vectors: Floats) -> Floats:
+    return np.asarray(np.einsum("nd,nd->n", vectors, vectors) / 2)

@@ -13,7 +13,13 @@ WEAR = 0.05  # what it costs to use a pixel once more, in the variance of the sa
 NOTHING = -1  # a place of the canvas where nothing lies yet
 
 
-def quilted(sheet: Sheet, size: tuple[int, int], block: int, chance: np.random.Generator) -> Indices:
+def quilted(
+    sheet: Sheet,
+    size: tuple[int, int],
+    block: int,
+    chance: np.random.Generator,
+    given: Indices | None = None,
+) -> Indices:
     """A torus of places on a sheet, covered row by row with the blocks that fit best what lies there already.
 
     Of the blocks whose overlaps differ least, within TOLERANCE, one is taken by chance; used places are dearer, so that
@@ -24,6 +30,7 @@ def quilted(sheet: Sheet, size: tuple[int, int], block: int, chance: np.random.G
         size: rows and columns of the torus.
         block: side of the blocks; smaller if none of them fits the sheet or the torus.
         chance: chooses among blocks.
+        given: (rows, columns), what lies there from the beginning and stays; NOTHING elsewhere.
 
     Returns:
         (rows, columns), places.
@@ -33,13 +40,16 @@ def quilted(sheet: Sheet, size: tuple[int, int], block: int, chance: np.random.G
     block, fits = _largest(sheet, min(block, *size))
     overlap = min(max(3, block // OVERLAP), block // 2)
     rows, columns = (_starts(side, block - overlap) for side in size)
-    canvas = np.full(size, NOTHING, np.int32)
+    canvas = np.full(size, NOTHING, np.int32) if given is None else given.copy()
+    fixed = canvas != NOTHING
     matcher = _Matcher(sheet, fits, block)
     shift = (np.arange(block)[:, None] * sheet.width + np.arange(block)).astype(np.int32)
     for a, top in enumerate(rows):
         for b, left in enumerate(columns):
             y, x = (top + np.arange(block)) % size[0], (left + np.arange(block)) % size[1]
             here = canvas[y[:, None], x]
+            if (here != NOTHING).all():
+                continue
             place = matcher.chosen(here, chance)
             new = place + shift
             keep = np.zeros(here.shape, bool)
@@ -52,7 +62,7 @@ def quilted(sheet: Sheet, size: tuple[int, int], block: int, chance: np.random.G
                     _lap(columns, b, block, size[1]) if b else 0,
                     _lap(columns, b + 1, block, size[1]) if b == len(columns) - 1 and b else 0,
                 )
-                keep = _kept(error, here != NOTHING, sides)
+                keep = _kept(error, here != NOTHING, sides) | fixed[y[:, None], x]
             canvas[y[:, None], x] = np.where(keep, here, new)
     return canvas
 

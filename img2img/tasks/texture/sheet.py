@@ -154,13 +154,30 @@ class Sheet:
         return number.reshape(-1)
 
 
-def origins(parts: Sequence[Part]) -> Indices:
+def origins(parts: Sequence[Part], sheet: Sheet) -> Indices:
     """For each place on the sheet of factor 1 the number of its pixel among those of all samples, (rows * columns,)."""
-    sheet = Sheet([Part(p.pixels[..., :1], p.usable, p.origin) for p in parts])
     found = np.zeros(sheet.shape, np.int32)
     for top, part in zip(sheet.tops, parts, strict=True):
         found[top : top + part.origin.shape[0], PATCH : PATCH + part.origin.shape[1]] = part.origin
     return found.reshape(-1)
+
+
+def placed(numbers: Indices, parts: Sequence[Part], sheet: Sheet) -> Indices:
+    """Where pixels of the samples lie on a sheet, in the first part that shows them.
+
+    Args:
+        numbers: of pixels among those of all samples, any shape.
+        parts: of these samples.
+        sheet: of the parts, at any level.
+    """
+    found = np.zeros(1 + max(int(part.origin.max()) for part in parts), np.int32)
+    for top, size, part in reversed(list(zip(sheet.tops, sheet.sizes, parts, strict=True))):
+        height, width = part.origin.shape
+        rows = top + np.arange(height) * size[0] // height
+        columns = PATCH + np.arange(width) * size[1] // width
+        # A sample that had to be mirrored holds its pixels several times: the first of them counts.
+        found[part.origin[::-1, ::-1]] = (rows[:, None] * sheet.width + columns)[::-1, ::-1]
+    return found[numbers]
 
 
 def finer(places: Indices, coarse: Sheet, fine: Sheet, size: tuple[int, int]) -> Indices:

@@ -20,15 +20,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..neighbours import Patches
-from ..quilting import quilted
-from ..sheet import PATCH, Indices, Part, Sheet, finer, origins
+from ..quilting import NOTHING, quilted
+from ..sheet import PATCH, Indices, Part, Sheet, finer, origins, placed
 
 STRIDE = PATCH // 2  # pixels between patches: every pixel lies in four
 COARSEST = 32  # pixels; no level's sample is smaller, but for small samples
 BAND = 2**14  # patches that are looked for at once; so many too have one random generator
 ALL = 4400  # patches of a sheet, up to which all are compared
+ALL_GIVEN = 0.999  # of a coarse pixel, rounding allowed for
 LIKELY = 2  # every second pixel of a patch proposes where it could come from
 
 Size = tuple[int, int]
@@ -54,7 +56,13 @@ class Settings:
 DEFAULT = Settings()
 
 
-def synthesised(parts: Sequence[Part], size: Size, seed: int = 0, settings: Settings = DEFAULT) -> Indices:
+def synthesised(
+    parts: Sequence[Part],
+    size: Size,
+    seed: int = 0,
+    settings: Settings = DEFAULT,
+    given: Indices | None = None,
+) -> Indices:
     """A torus of pixels of the samples.
 
     Args:
@@ -62,6 +70,7 @@ def synthesised(parts: Sequence[Part], size: Size, seed: int = 0, settings: Sett
         size: height and width.
         seed: the same gives the same texture.
         settings: see there.
+        given: (height, width), pixels that stay as they are, by their numbers; NOTHING elsewhere.
 
     Returns:
         (height, width): the number of each pixel among those of all samples.
@@ -69,26 +78,46 @@ def synthesised(parts: Sequence[Part], size: Size, seed: int = 0, settings: Sett
     Raises:
         ValueError: no patch of the samples is usable as a whole.
     """
-    short = min(min(part.usable.shape) for part in parts)
-    count = max(1, round(math.log2(max(1, short / COARSEST))) + 1)
+    count = levels_of(parts)
     canvas, sheet = None, None
     for level in range(min(1, count - 1), count):
         factor = 2 ** (count - 1 - level)
-        finer_sheet = Sheet(parts, factor)
-        if not len(finer_sheet.places):
+        coarse, sheet = sheet, Sheet(parts, factor)
+        if not len(sheet.places):
             continue  # what may be used is cut up too finely for this level
         smaller = size if factor == 1 else (-(-size[0] // factor), -(-size[1] // factor))
-        if canvas is None or sheet is None:
-            block = round(settings.block * min(min(shape) for shape in finer_sheet.sizes))
-            canvas = quilted(finer_sheet, smaller, max(PATCH, block), np.random.default_rng((seed, level)))
+        fixed = None if given is None else _fixed(given, smaller, parts, sheet)
+        if canvas is None or coarse is None:
+            block = max(PATCH, round(settings.block * min(min(shape) for shape in sheet.sizes)))
+            canvas = quilted(sheet, smaller, block, np.random.default_rng((seed, level)), fixed)
         else:
-            canvas = finer(canvas, sheet, finer_sheet, smaller)
-        sheet, patches = finer_sheet, Patches(finer_sheet)
+            canvas = finer(canvas, coarse, sheet, smaller)
+        patches = Patches(sheet)
         for turn in range(settings.rounds[min(max(0, level - 1), len(settings.rounds) - 1)]):
+            if fixed is not None:
+                np.copyto(canvas, fixed, where=fixed != NOTHING)
             canvas = _round(canvas, patches, settings, (seed, level, turn))
-    if canvas is None:
+    if canvas is None or sheet is None:
         raise ValueError(f"no {PATCH}x{PATCH} pixels of the sample may be used together")
-    return origins(parts)[canvas]
+    found = origins(parts, sheet)[canvas]
+    return found if given is None else np.where(given == NOTHING, found, given)
+
+
+def levels_of(parts: Sequence[Part]) -> int:
+    """How many levels the pyramid of some parts has; of each twice as many pixels a side as of the one before."""
+    short = min(min(part.usable.shape) for part in parts)
+    return max(1, round(math.log2(max(1, short / COARSEST))) + 1)
+
+
+def _fixed(given: Indices, size: Size, parts: Sequence[Part], sheet: Sheet) -> Indices:
+    """What is given, on a smaller canvas: places on its sheet where all pixels are given that a pixel stands for."""
+    there = (given != NOTHING).astype(np.float32)
+    if given.shape != size:
+        there = np.asarray(Image.fromarray(there).resize(size[::-1], Image.Resampling.BOX))
+        y, x = ((2 * np.arange(n) + 1) * m // (2 * n) for n, m in zip(size, given.shape, strict=True))
+        given = given[y][:, x]
+    places = placed(np.maximum(given, 0), parts, sheet)
+    return np.where((there > ALL_GIVEN) & (given != NOTHING), places, NOTHING).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -128,19 +157,19 @@ def _round(canvas: Indices, patches: Patches, settings: Settings, seed: tuple[in
     rows, columns = _Axis.shifted(canvas.shape[0], down), _Axis.shifted(canvas.shape[1], right)
     per_band = max(1, BAND // len(columns.starts))
     bands = [slice(i, min(i + per_band, len(rows.starts))) for i in range(0, len(rows.starts), per_band)]
-    found = np.empty((len(rows.starts), len(columns.starts)), np.int32)
-    if len(patches.keys) <= ALL:
+    places = np.empty((len(rows.starts), len(columns.starts)), np.int32)
+    if len(patches) <= ALL:
         windows = _windows(canvas, rows, columns, slice(0, len(rows.starts)))
-        found[:] = patches.among_all(patches.of(windows), settings.alpha).reshape(found.shape)
+        found = patches.among_all(patches.of(windows), settings.alpha)
+        places[:] = patches.sheet.places[found].reshape(places.shape)
     else:
 
         def search(number: int) -> None:
             chance = np.random.default_rng((*seed, number))
             windows = _windows(canvas, rows, columns, bands[number])
-            found[bands[number]] = _improved(windows, patches, settings, chance).reshape(-1, len(columns.starts))
+            places[bands[number]] = _improved(windows, patches, settings, chance).reshape(-1, len(columns.starts))
 
         _each(search, range(len(bands)))
-    places = patches.sheet.places[found]
     voted = np.empty_like(canvas)
     height = max(1, BAND * STRIDE**2 // canvas.shape[1])
 
@@ -178,15 +207,16 @@ def _windows(canvas: Indices, rows: _Axis, columns: _Axis, band: slice) -> Indic
 
 
 def _improved(windows: Indices, patches: Patches, settings: Settings, chance: np.random.Generator) -> Indices:
-    """The numbers of the patches' neighbours; one that lies together in the sample is its own."""
+    """Where the patches' neighbours lie; one that lies together in the sample is its own."""
     sheet = patches.sheet
     sources = windows - patches.offsets  # where the patch would begin of which this pixel is
-    found = sheet.nearest[sources[:, 0]]
+    found = sources[:, 0].copy()
     torn = np.flatnonzero((sources != sources[:, :1]).any(1))
     if len(torn):
         proposing = np.arange(PATCH**2).reshape(PATCH, PATCH)[::LIKELY, ::LIKELY].reshape(-1)
         candidates = sheet.nearest[sources[torn][:, proposing]]
-        found[torn], _ = patches.among_likely(patches.of(windows[torn]), candidates, settings.search, chance)
+        best, _ = patches.among_likely(patches.of(windows[torn]), candidates, settings.search, chance)
+        found[torn] = sheet.places[best]
     return found
 
 
