@@ -1,9 +1,9 @@
 """How like their samples textures are, and what they cost: `img2img bench texture`.
 
 Every sample's middle square is made `size` pixels wide, as in Gatys 2015, and textures of that size are made of it,
-each by `img2img texture` in a process of its own: `s` and `MB` are of the whole command, as a user meets it. Floors
-stand beside the methods: the sample mirrored left to right, which is as good as another piece of it, and its pixels
-shuffled, noise of the same colours.
+each by `img2img texture` in a process of its own: `s` and `MB` are of the whole command, as a user meets it. Beside
+them stand image quilting (texture_quilting.py), what a user would take instead, and floors: the sample mirrored left to
+right, which is as good as another piece of it, and its pixels shuffled, noise of the same colours.
 
 - `judge`: mean over relu1_1 to relu5_1 of |G - G_sample|^2 / |G_sample|^2, Gram matrices of a VGG-19 (`--judge`) that
   vgg-slim and random are not optimised against. Average pooling, zeros around the image, features as the network's
@@ -56,27 +56,30 @@ GATYS = "Gatys, VGG-19"
 
 @dataclass(frozen=True)
 class Method:
-    """What `img2img texture --method` is called with.
+    """What makes a texture: `img2img texture`, or a script of a peer.
 
     Attributes:
+        arguments: of the command; None for a peer.
         settings: those of the benchmark's settings that it has options for, of the same names.
         descriptors, losses: that it can be combined with; any if None; it has no such option if there are none.
-        weights: shipped ones that it needs beside the descriptor.
         kept: whether it trains something that `--save` keeps and `--net` uses again, which is measured, too.
+        peer: module that makes a texture of a file instead; it takes the sample, the target, the side and a seed.
     """
 
+    arguments: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     descriptors: tuple[str, ...] | None = None
     losses: tuple[str, ...] | None = None
-    weights: tuple[str, ...] = ()
     kept: bool = False
+    peer: str = ""
 
 
 METHODS = {
-    "optimize": Method(("steps",)),
-    "patches": Method(descriptors=(), losses=()),
-    "instant": Method(("refine",), descriptors=("vgg-slim",), losses=(), weights=("texture-decoder",)),
-    "network": Method(("train_steps",), losses=("gram", "swd"), kept=True),
+    "quilting": Method(peer="img2img.benchmarks.texture_quilting", descriptors=(), losses=()),
+    "patches": Method(("--method", "patches"), descriptors=(), losses=()),
+    "optimize": Method(("--method", "optimize"), ("steps",)),
+    "noise": Method(("--method", "optimize", "--start", "noise"), ("steps",)),
+    "network": Method(("--method", "network"), ("train_steps",), losses=("gram", "swd"), kept=True),
 }
 """By name. A new one is a line here, and a field of Settings and an option of `bench texture` for each of its own."""
 
@@ -98,7 +101,7 @@ class Settings:
         gatys: iterations of Gatys' own method with the judge's network (the paper's figures: 500); None for none.
         limit: only the first so many samples, by name.
         size: side of samples and textures.
-        steps, refine, train_steps, tileable, count, seed, device, precision: as for `img2img texture`.
+        steps, train_steps, tileable, count, seed, device, precision: as for `img2img texture`.
         resume: take textures that `out` holds from an earlier run, if command and files were the same; with them
             their seconds and memory.
         out: folder for `texture.json`, `texture.png`, samples and textures; none are kept if None.
@@ -112,8 +115,7 @@ class Settings:
     gatys: int | None = None
     limit: int | None = None
     size: int = 256
-    steps: int = 100
-    refine: int = 0
+    steps: int | None = None
     train_steps: int = 1500
     tileable: bool = False
     count: int = 1
@@ -341,20 +343,24 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     count = settings.count
     if count > 1:  # numbered names could be another sample's
         folder = folder / sample.name
-    command = [installed_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite", "--method", method]
+    if METHODS[method].peer:
+        return _peer(settings, METHODS[method].peer, folder, sample)
+    command = [installed_command(), "texture", str(sample.file), "-o", f"{folder}/", "--overwrite"]
+    command += METHODS[method].arguments
     command += [*(["--descriptor", descriptor] if descriptor else []), *(["--loss", loss] if loss else [])]
     command += ["--size", str(settings.size)]
     command += ["--seed", str(settings.seed), "--count", str(count), "--device", settings.device]
     command += ["--precision", settings.precision, *(["--tileable"] if settings.tileable else [])]
-    for name in METHODS[method].settings:
-        command += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]
+    given = {name: getattr(settings, name) for name in METHODS[method].settings}
+    for name, value in given.items():
+        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     inputs = [sample.file]
     if descriptor == "vgg19" and settings.judge is not None:
         command += ["--descriptor-weights", str(settings.judge)]
         inputs.append(settings.judge)
     if descriptor and Path(descriptor).is_file():
         inputs.append(Path(descriptor))
-    inputs += [weights_file(name) for name in (descriptor, *METHODS[method].weights) if name in index()]
+    inputs += [weights_file(descriptor)] if descriptor in index() else []
     net = folder / f"{sample.name}.safetensors"
     if METHODS[method].kept:
         command += ["--save", str(net)]
@@ -363,6 +369,13 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     targets = [folder / f"{sample.name}{number}.png" for number in numbers]
     made = Run(command, tuple(inputs), targets).made(settings.resume)
     return replace(made, again=_again(settings, net)) if METHODS[method].kept else made
+
+
+def _peer(settings: Settings, module: str, folder: Path, sample: Sample) -> Made:
+    """Textures of one sample by another program, one run for all."""
+    targets = [folder / f"{sample.name}_{seed}.png" for seed in range(settings.seed, settings.seed + settings.count)]
+    command = [sys.executable, "-m", module, str(sample.file), str(settings.size), str(settings.seed)]
+    return Run([*command, *map(str, targets)], (sample.file,), targets).made(settings.resume)
 
 
 def _again(settings: Settings, net: Path) -> dict[str, float]:

@@ -288,9 +288,10 @@ _texture = {option.name: option for option in texture_command.params}
 @click.option(
     "--method",
     "methods",
-    type=_texture["method"].type,
+    type=click.Choice(("quilting", "patches", "optimize", "noise", "network")),
     multiple=True,
-    help="Method to measure; may be given several times.  [default: all]",
+    help="Method to measure; may be given several times. optimize begins with patches, noise is optimize from noise, "
+    "quilting the method of 2001.  [default: all]",
 )
 @click.option(
     "--descriptor",
@@ -324,15 +325,6 @@ _texture = {option.name: option for option in texture_command.params}
 @click.option(
     "--steps",
     type=_texture["steps"].type,
-    default=_texture["steps"].default,
-    show_default=True,
-    help="As for img2img texture.",
-)
-@click.option(
-    "--refine",
-    type=_texture["refine"].type,
-    default=_texture["refine"].default,
-    show_default=True,
     help="As for img2img texture.",
 )
 @click.option(

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from img2img.tasks.texture.methods.optimize import Watch
 
 DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
-STEPS = 100
+STEPS = {"patches": 20, "noise": 100}  # the library's; importing it takes a second
 TRAIN_STEPS = 1500
-METHOD_OF = {"steps": "optimize", "refine": "instant", "train_steps": "network", "save": "network"}
+METHOD_OF = {"start": "optimize", "steps": "optimize", "train_steps": "network", "save": "network"}
 NET = ".safetensors"
 LAST_SEED = 2**31 - 1
 
@@ -101,21 +101,18 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--method",
-    type=click.Choice(("optimize", "patches", "instant", "network")),
+    type=click.Choice(("optimize", "patches", "network")),
     default="optimize",
     show_default=True,
-    help="optimize: its pixels are changed until they are like the sample; patches: it is put together of pieces of "
-    "the sample, without a network, in a second; half of it is copied then; instant: in one pass, quicker and less "
-    "alike; network: a small network is trained for the sample, which takes minutes, and then makes textures of any "
-    "size at once.",
+    help="patches: it is put together of pieces of the sample, in a second and without a network; half of it is copied "
+    "then; optimize: then its pixels are changed until a network sees the sample's statistics; network: a small "
+    "network is trained for the sample, which takes minutes, and then makes textures of any size at once.",
 )
 @click.option(
-    "--refine",
-    type=click.IntRange(0, 100_000),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="Steps of optimize, at full size, that instant ends with.",
+    "--start",
+    type=click.Choice(("patches", "noise")),
+    help="What optimize begins with: what patches makes; or noise, of which nothing is copied, in four times the time "
+    "and less alike.  [default: patches; noise with --mix]",
 )
 @click.option(
     "--train-steps",
@@ -162,9 +159,8 @@ class DescriptorName(click.ParamType):
     "--steps",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    default=STEPS,
-    show_default=True,
-    help="Of optimize: evaluations of the loss on each level, coarse to fine.",
+    help="Of optimize: evaluations of the loss; from noise as many on each level, coarse to fine.  [default: 20; 100 "
+    "from noise]",
 )
 @click.option("--tileable", is_flag=True, help="The texture fits itself at its borders.")
 @click.option(
@@ -216,14 +212,14 @@ def texture(
     batch: BatchOptions,
     size: tuple[int, int],
     method: str,
-    refine: int,
+    start: Any,
     train_steps: int,
     save: str | None,
     net: str | None,
     descriptor: str,
     descriptor_weights: str | None,
     loss: Any,
-    steps: int,
+    steps: int | None,
     tileable: bool,
     colour: Any,
     mix: tuple[float, ...] | None,
@@ -254,15 +250,18 @@ def texture(
         raise click.UsageError(f"--descriptor-weights is for --descriptor vgg19, not {descriptor}")
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
-    _check_method(method, net, batch.inputs, report, refine, loss)
-    if method == "instant" and not net and descriptor in ("random", "vgg19"):
-        raise click.UsageError(f"--method instant needs a descriptor that can be inverted, vgg-slim, not {descriptor}")
+    _check_method(method, net, batch.inputs, report, loss)
+    if start == "patches" and mix is not None:
+        raise click.UsageError("--start patches is for one sample; --mix starts from noise")
+    start = start or ("patches" if mix is None else "noise")
+    steps = steps or STEPS[start]
     if save:
         _check_save(save, batch, joined=mix is not None)
     loss = loss or ("gram" if method == "network" else "shifted")
     shares = None if mix is None else _shares(mix, batch.inputs)
     journal = Journal(report, max_seam)
-    settings = _settings(method, net, descriptor, loss, {"steps": steps, "refine": refine, "train_steps": train_steps})
+    numbers = {"start": start, "steps": steps, "train_steps": train_steps}
+    settings = _settings(method, net, descriptor, loss, numbers)
     settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
 
     def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
@@ -286,8 +285,6 @@ def texture(
 
         network = TextureNetwork.load(net, device, precision) if net else None
         texture = None if network and not (report and batch.inputs) else synthesiser()
-        if method == "instant" and texture and not network:
-            _ = texture.decoder  # read now: if there is none, that is no fault of a sample
         networks = Networks(texture, shares, colour, loss, train_steps, seed, save, settings)
 
         def grow(pictures: "Sequence[Picture]", samples: "Sequence[Tensor]", job: Job) -> "Tensor":
@@ -298,9 +295,7 @@ def texture(
             assert texture is not None
             asked: dict[str, Any] = {"tileable": tileable, "seed": own, "mix": shares, "colour": colour, "loss": loss}
             with _progress() as watch:
-                if method == "instant":
-                    return texture.instant(samples, (height, width), refine=refine, watch=watch, **asked)
-                return texture(samples, (height, width), steps=steps, watch=watch, **asked)
+                return texture(samples, (height, width), start=start, steps=steps, watch=watch, **asked)
 
         def make(first: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
             pictures = [] if first is None else [first, *(_read(name, max_pixels) for name in job.more)]
@@ -357,9 +352,7 @@ def _patchwork(sample: "Picture", size: tuple[int, int], seed: int) -> "Picture"
     return looked_up(sample, grown(sample, size, seed)).as_sample()
 
 
-def _check_method(
-    method: str, net: str | None, inputs: Sequence[str], report: str | None, refine: int, loss: str | None
-) -> None:
+def _check_method(method: str, net: str | None, inputs: Sequence[str], report: str | None, loss: str | None) -> None:
     """Refuse options that have no part in what is done.
 
     Raises:
@@ -370,7 +363,7 @@ def _check_method(
     if net:
         if method != "network" and options.given("method"):
             raise click.UsageError("--net is for --method network")
-        idle = ["steps", "refine", "train_steps", "save", "mix", "loss"]
+        idle = ["start", "steps", "train_steps", "save", "mix", "loss"]
         idle += [] if report and inputs else ["descriptor", "descriptor_weights"]
         why = "has no part in what a trained network (--net) makes"
     else:
@@ -382,8 +375,6 @@ def _check_method(
                     raise click.UsageError(f"--{name.replace('_', '-')} has no part in --method patches")
         if method == "network" and loss == "shifted":
             raise click.UsageError("--loss shifted is not for --method network")
-        if method == "instant" and not refine and options.given("loss"):
-            raise click.UsageError("--loss has no part in --method instant without --refine")
     for name in idle:
         if options.given(name):
             raise click.UsageError(f"--{name.replace('_', '-')} {why or f'is for --method {METHOD_OF[name]}'}")
@@ -420,7 +411,7 @@ def _is_network(file: Path) -> bool:
         return False
 
 
-def _settings(method: str, net: str | None, descriptor: str, loss: str, numbers: dict[str, int]) -> dict[str, Any]:
+def _settings(method: str, net: str | None, descriptor: str, loss: str, numbers: dict[str, Any]) -> dict[str, Any]:
     """What a report says of how a texture was made; of the numbers those that belong to the method."""
     if net:
         return {"method": "network", "net": net}

@@ -87,13 +87,9 @@ TASKS = (
         kinds=("texture", "descriptor"),
         networks={
             "vgg": "img2img.tasks.texture.descriptor:VGG",
-            "decoder": "img2img.tasks.texture.decoder:Decoder",
             "texture-net": "img2img.tasks.texture.generator:TextureGenerator",
         },
-        trainings=(
-            Training("texture", "img2img.tasks.texture.train_decoder:build", "texture-decoder"),
-            Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),
-        ),
+        trainings=(Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),),
     ),
     Task(
         "translate",

@@ -201,6 +201,21 @@ def test_from_samples_to_files_and_not_twice(samples: Path, judge: Path, tmp_pat
     assert again["scores"] == record["scores"]
 
 
+def test_quilting_is_a_peer(samples: Path, tmp_path: Path) -> None:
+    options = ("--data", samples, "--limit", 1, "--out", tmp_path, "--size", 64, "--count", 2, "--tileable")
+    result = bench(*options, "--descriptor", "random", "--method", "quilting", "--method", "patches")
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "texture.json").read_text())["summary"]
+    assert [row["method"] for row in rows[2:]] == ["quilting", "patches"]
+    sample = read_picture(tmp_path / "samples/grey.png").samples
+    for method in ("quilting", "patches"):
+        one, two = (read_picture(file).samples for file in sorted((tmp_path / "textures" / method).glob("**/*.png")))
+        assert one.shape == (64, 64, 1)
+        assert (one != two).mean() > 0.5
+        assert set(np.unique(one)) <= set(np.unique(sample))
+        assert max(row["seam"] for row in rows[2:]) < 3
+
+
 def test_a_network_is_measured_again_by_the_file_that_it_is_kept_in(samples: Path, judge: Path, tmp_path: Path) -> None:
     options = ("--data", samples, "--limit", 1, "--judge", judge, "--out", tmp_path, "--size", 32)
     options += ("--method", "network", "--descriptor", "vgg19", "--loss", "gram", "--train-steps", 2)
@@ -240,15 +255,18 @@ def test_a_run_is_taken_again_only_if_command_and_files_are_the_same(tmp_path: P
 
 def test_every_method_of_the_command_is_measured() -> None:
     choices = {option.name: option.type for option in command.load().get_command(None, "texture").params}
-    assert tuple(texture.METHODS) == tuple(choices["method"].choices)
+    measured = command.load().get_command(None, "bench").get_command(None, "texture").params
+    assert tuple(next(option for option in measured if option.name == "methods").type.choices) == tuple(texture.METHODS)
+    called = [method.arguments[1] for method in texture.METHODS.values() if not method.peer]
+    assert sorted({*called}) == sorted(choices["method"].choices)
     assert tuple(texture.LOSSES) == tuple(choices["loss"].choices)
     for method in texture.METHODS.values():
         assert set(method.settings) <= {*texture.Settings.__dataclass_fields__} & {*choices}
 
 
 def test_methods_are_combined_with_what_they_can_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    one = texture.Method(("steps",), descriptors=("random",), losses=("swd",))
-    monkeypatch.setattr(texture, "METHODS", {"optimize": texture.Method(("steps",)), "one": one})
+    one = texture.Method(settings=("steps",), descriptors=("random",), losses=("swd",))
+    monkeypatch.setattr(texture, "METHODS", {"optimize": texture.Method(settings=("steps",)), "one": one})
     settings = texture.Settings(methods=("optimize", "one"))
     rows = [row.name for row in texture._ours(settings, ("vgg19", "random"), tmp_path)]
     both = [f"optimize, {name}, {loss}" for name in ("vgg19", "random") for loss in texture.LOSSES]

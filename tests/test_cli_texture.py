@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,8 @@ def test_the_report_holds_every_measure() -> None:
     ]
     for entry in entries:
         assert entry.keys() == {
-            *("output", "samples", "method", "descriptor", "loss", "steps", "tileable", "colour", "width", "height"),
-            *("seed", "gram_distance", "copy_rate", "copy_distance", "seam", "diversity"),
+            *("output", "samples", "method", "descriptor", "loss", "start", "steps", "tileable", "colour", "width"),
+            *("height", "seed", "gram_distance", "copy_rate", "copy_distance", "seam", "diversity"),
         }
         assert (entry["steps"], entry["tileable"], entry["colour"]) == (4, True, "match")
         assert entry["seam"].keys() == {"horizontal", "vertical"}
@@ -240,7 +241,7 @@ def test_the_commands_defaults_are_the_librarys() -> None:
     from img2img.tasks.texture import pipeline
 
     defaults = {option.name: option.default for option in command.load().get_command(None, "texture").params}
-    assert defaults["steps"] == pipeline.STEPS
+    assert import_module("img2img.cli.texture").STEPS == pipeline.STEPS
     assert defaults["size"] == "x".join(str(side) for side in reversed(pipeline.SIZE))
 
 

@@ -297,7 +297,7 @@ def test_a_mixtures_palette_has_something_of_each_and_no_preference_for_places()
 def test_a_texture_is_closer_to_its_sample_than_noise_and_no_copy() -> None:
     sample = gravel(64)
     seen: list[Progress] = []
-    texture = synthesiser()(sample, (40, 56), steps=30, watch=seen.append)
+    texture = synthesiser()(sample, (40, 56), start="noise", steps=30, watch=seen.append)
     assert texture.shape == (3, 40, 56)
     assert 0 <= texture.min() < texture.max() <= 1
     of_level = [[p.loss for p in seen if p.level == level] for level in (1, 2)]
@@ -335,7 +335,7 @@ def test_layers_count_as_far_as_they_are_trusted(loss: pipeline.LossName) -> Non
 def test_random_filters_make_textures_too() -> None:
     texture = Texture(RandomFilters(4, (3, 7, 15), circular=True), CPU)
     seen: list[Progress] = []
-    made = texture(gravel(), (24, 32), steps=15, watch=seen.append)
+    made = texture(gravel(), (24, 32), start="noise", steps=15, watch=seen.append)
     assert made.shape == (3, 24, 32)
     assert seen[-1].loss < seen[0].loss / 3
 
@@ -453,3 +453,21 @@ def test_wrong_arguments_are_named() -> None:
             make(*arguments, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="circular"):
         Texture(untrained(circular=False), CPU)
+
+
+def test_it_begins_with_patches_unless_it_is_to_begin_with_noise_or_is_a_mixture() -> None:
+    sample = gravel(64)
+    seen: list[tuple[int, int]] = []
+    first = synthesiser()(
+        sample, (40, 40), steps=3, watch=lambda progress: seen.append((progress.levels, progress.step))
+    )
+    assert seen == [(1, 1), (1, 2), (1, 3)]
+    assert torch.equal(first, synthesiser()(sample, (40, 40), start="patches", steps=3))
+    there = {tuple(pixel) for pixel in sample.flatten(1).T.tolist()}
+    for start, copied in (("patches", True), ("noise", False)):
+        untouched = synthesiser()(sample, (40, 40), start=start, steps=1)  # type: ignore[arg-type]
+        assert ({tuple(pixel) for pixel in untouched.flatten(1).T.tolist()} <= there) == copied
+    with pytest.raises(ValueError, match="of one sample"):
+        synthesiser()([sample, sample], (32, 32), start="patches")
+    with pytest.raises(ValueError, match="start is one of"):
+        synthesiser()(sample, (32, 32), start="middle")  # type: ignore[arg-type]

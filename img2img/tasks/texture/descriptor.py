@@ -1,6 +1,5 @@
 """What a texture is described by: the features of a frozen network, VGG-19's shape or one layer of random filters."""
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -210,11 +209,3 @@ class RandomFilters(Descriptor):
             return conv(x)
         side = conv.kernel_size[0] // 2
         return F.conv2d(F.pad(x, (side,) * 4, mode="circular"), conv.weight)
-
-
-def fingerprint(descriptor: VGG) -> str:
-    """16 digits that tell networks with other weights apart, as stored in fp16: what a decoder was made for."""
-    digest = hashlib.sha256()
-    for tensor in descriptor.state_dict().values():
-        digest.update(tensor.half().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -7,29 +7,29 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ...checkpoints import build, load_checkpoint
-from ...errors import ImageError, WeightsError
+from ...errors import ImageError
 from ...metrics.texture import copy_distances, copy_rate, seam_scores
 from ...runtime import available_memory, keep_big_buffers, pick_device, pick_precision
 from .colour import Colour, coloured, luminance, match_colours, palette
-from .decoder import Decoder
-from .descriptor import VGG, Descriptor, fingerprint
+from .descriptor import Descriptor
 from .descriptor_file import load_descriptor
 from .judge import Unseen, unseen
 from .loss import GramLoss, SlicedWassersteinLoss
-from .methods.instant import BYTES, instant
 from .methods.network import PALETTE, TRAIN_STEPS, Sample, TextureNetwork, train
 from .methods.optimize import Loss, Watch, bytes_needed, exactly, optimise
+from .methods.patches import synthesised
 from .pyramid import Level, Size, levels, resample
+from .sheet import parts_of
 
 LossName = Literal["shifted", "gram", "swd"]
+Start = Literal["patches", "noise"]
 
 SIZE = (512, 512)
-STEPS = 100
-DECODER = "texture-decoder"
+STEPS = {"patches": 20, "noise": 100}  # at full size only; on each level
 COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
 SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
 SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
@@ -84,7 +84,8 @@ class Texture:
         mix: Sequence[float] | None = None,
         colour: Colour = "keep",
         loss: LossName = "shifted",
-        steps: int = STEPS,
+        start: Start | None = None,
+        steps: int | None = None,
         watch: Watch | None = None,
     ) -> Tensor:
         """Make one texture.
@@ -100,7 +101,9 @@ class Texture:
                 and colours it as the samples' pixels of the same luminance are on average.
             loss: gram (Gatys 2015); shifted, which also compares how the texture goes on (Berger & Memisevic 2017); or
                 swd (sliced Wasserstein, Heitz 2021).
-            steps: evaluations of the loss on each level of the pyramid.
+            start: from what pixels are changed: patches of the sample put together (methods/patches.py), at full size;
+                or noise, on a pyramid of sizes. Without, patches for one sample, noise for several.
+            steps: evaluations of the loss, on each level of the pyramid; those of STEPS without.
             watch: is told of every one.
 
         Returns:
@@ -110,65 +113,20 @@ class Texture:
             ValueError: wrong shapes or numbers.
             ImageError: there is not enough memory for a texture of that size.
         """
-        _check(size, steps, colour, loss)
+        if start is None:
+            start = "patches" if len(_listed(samples)) == 1 else "noise"
+        steps = STEPS.get(start, 1) if steps is None else steps
+        _check(size, steps, colour, loss, start)
+        if start == "patches" and len(_listed(samples)) > 1:
+            raise ValueError("a start by patches is made of one sample; start a mixture from noise")
 
         def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
-            return self._optimised(images, shares, pyramid, loss, seed, steps, watch)
+            if start == "noise":
+                return self._optimised(images, shares, pyramid, loss, seed, steps, watch)
+            begin = _of_patches(images[0], pyramid[-1], seed)
+            return self._optimised(images, shares, pyramid[-1:], loss, seed, steps, watch, begin)
 
         return self._made(samples, size, tileable, mix, colour, self._of_optimiser(loss), grown)
-
-    def instant(
-        self,
-        samples: Tensor | Sequence[Tensor],
-        size: Size = SIZE,
-        *,
-        tileable: bool = False,
-        seed: int = 0,
-        mix: Sequence[float] | None = None,
-        colour: Colour = "keep",
-        loss: LossName = "shifted",
-        refine: int = 0,
-        watch: Watch | None = None,
-    ) -> Tensor:
-        """Make one texture in one pass, without optimising anything (instant.py).
-
-        Args:
-            samples: as for a call.
-            size: as for a call.
-            tileable: as for a call.
-            seed: as for a call.
-            mix: as for a call.
-            colour: as for a call.
-            loss: as for a call; of the refinement.
-            refine: evaluations of the loss by which the result is then improved, at full size only.
-            watch: is told of every one of them.
-
-        Returns:
-            as a call.
-
-        Raises:
-            ValueError: wrong shapes or numbers.
-            WeightsError: there is no decoder for this descriptor.
-            ImageError: there is not enough memory for a texture of that size.
-        """
-        if refine < 0:
-            raise ValueError(f"there are 0 steps of refinement or more, not {refine}")
-        _check(size, max(1, refine), colour, loss)
-        decoder = self.decoder
-        assert isinstance(self.descriptor, VGG)  # or it would have no decoder
-        descriptor = self.descriptor
-
-        def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
-            canvas = instant(descriptor, decoder, images, shares, pyramid, seed, self.dtype)
-            if not refine:
-                return canvas
-            return self._optimised(images, shares, pyramid[-1:], loss, seed, refine, watch, canvas)
-
-        def needed(canvas: Size, channels: int) -> float:
-            own = BYTES * canvas[0] * canvas[1]
-            return max(own, self._of_optimiser(loss)(canvas, channels)) if refine else own
-
-        return self._made(samples, size, tileable, mix, colour, needed, grown)
 
     def _optimised(
         self,
@@ -280,20 +238,6 @@ class Texture:
         """Layers that no loss sees."""
         return unseen(self.descriptor)
 
-    @cached_property
-    def decoder(self) -> Decoder:
-        """What inverts the descriptor.
-
-        Raises:
-            WeightsError: the shipped decoder is damaged, or made for another descriptor.
-        """
-        checkpoint = load_checkpoint(DECODER)
-        mine = fingerprint(self.descriptor) if isinstance(self.descriptor, VGG) else ""
-        if checkpoint.header.get("descriptor") != mine:
-            raise WeightsError("textures in one pass need the descriptor vgg-slim: no other has a decoder")
-        decoder = build(checkpoint, "decoder", Decoder)
-        return decoder.eval().requires_grad_(False).to(self.device).to(memory_format=torch.channels_last)
-
     def _of_optimiser(self, loss: LossName) -> Callable[[Size, int], float]:
         """How many bytes a canvas of a size and a number of channels takes to optimise."""
         return lambda canvas, channels: bytes_needed(self.descriptor, canvas, channels, self.dtype, COPIES[loss])
@@ -352,12 +296,21 @@ def _fitting(sample: Tensor, size: Size, tileable: bool, smallest: int) -> Tenso
     return crop_middle(sample, max(1, int(SAMPLE_PIXELS / enlarged)))
 
 
-def _check(size: Size, steps: int, colour: str, loss: str) -> None:
+def _of_patches(sample: Tensor, level: Level, seed: int) -> Tensor:
+    """A texture by patches of a sample (1, C, h, w), on a canvas: (1, C, H, W)."""
+    scaled = resample(sample, level.samples[0], circular=False)[0].clamp(0, 1)
+    pixels = scaled.permute(1, 2, 0).cpu().numpy()
+    usable = np.ones(pixels.shape[:2], bool)
+    numbers = synthesised(parts_of([pixels], [usable]), level.canvas, seed)
+    return scaled.flatten(1)[:, torch.from_numpy(numbers).to(scaled.device)][None]
+
+
+def _check(size: Size, steps: int, colour: str, loss: str, start: str = "patches") -> None:
     if min(size) < 1:
         raise ValueError(f"a texture has at least 1x1 pixels, not {size[1]}x{size[0]}")
     if steps < 1:
         raise ValueError(f"there is at least 1 step, not {steps}")
-    for what, value, choices in (("colour", colour, Colour), ("loss", loss, LossName)):
+    for what, value, choices in (("colour", colour, Colour), ("loss", loss, LossName), ("start", start, Start)):
         if value not in get_args(choices):
             raise ValueError(f"{what} is one of {', '.join(get_args(choices))}, not {value!r}")
 

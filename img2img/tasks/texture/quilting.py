@@ -9,7 +9,7 @@ from .sheet import Indices, Sheet
 
 OVERLAP = 4  # a block overlaps the one before by a quarter
 TOLERANCE = 0.1  # by which a block may be worse than the best one, to be chosen by chance
-WEAR = 0.05  # what it costs to use a pixel once more, in the variance of the sample
+WEAR = 0.05
 NOTHING = -1  # a place of the canvas where nothing lies yet
 
 
@@ -19,6 +19,7 @@ def quilted(
     block: int,
     chance: np.random.Generator,
     given: Indices | None = None,
+    wear: float = WEAR,
 ) -> Indices:
     """A torus of places on a sheet, covered row by row with the blocks that fit best what lies there already.
 
@@ -31,6 +32,7 @@ def quilted(
         block: side of the blocks; smaller if none of them fits the sheet or the torus.
         chance: chooses among blocks.
         given: (rows, columns), what lies there from the beginning and stays; NOTHING elsewhere.
+        wear: what it costs to use a block once more, in the variance of the sample.
 
     Returns:
         (rows, columns), places.
@@ -42,7 +44,7 @@ def quilted(
     rows, columns = (_starts(side, block - overlap) for side in size)
     canvas = np.full(size, NOTHING, np.int32) if given is None else given.copy()
     fixed = canvas != NOTHING
-    matcher = _Matcher(sheet, fits, block)
+    matcher = _Matcher(sheet, fits, block, wear)
     shift = (np.arange(block)[:, None] * sheet.width + np.arange(block)).astype(np.int32)
     for a, top in enumerate(rows):
         for b, left in enumerate(columns):
@@ -92,12 +94,12 @@ def _lap(starts: NDArray[np.int64], number: int, block: int, side: int) -> int:
 class _Matcher:
     """Finds the blocks of a sheet that fit what lies on the canvas."""
 
-    def __init__(self, sheet: Sheet, fits: NDArray[np.bool_], block: int) -> None:
+    def __init__(self, sheet: Sheet, fits: NDArray[np.bool_], block: int, wear: float) -> None:
         rows, columns = np.flatnonzero(fits.any(1)), np.flatnonzero(fits.any(0))
         self.top, self.left = int(rows[0]), int(columns[0])
         # From the first block's first pixel to the last one's last.
         area = slice(self.top, int(rows[-1]) + block), slice(self.left, int(columns[-1]) + block)
-        self.width, self.block = sheet.width, block
+        self.width, self.block, self.wear = sheet.width, block, wear
         colours = sheet.colours.reshape(*sheet.shape, -1)[area].astype(np.float64)
         self.fits = fits[area][: len(colours) - block + 1, : colours.shape[1] - block + 1]
         self.values = sheet.colours.astype(np.int32)
@@ -133,11 +135,11 @@ class _Matcher:
         return np.maximum(found + (colours**2).sum(), 0) / (there.sum() * self.variance)
 
     def _wear(self) -> NDArray[np.float64]:
-        """How often the pixels of every block have been used, on average, times WEAR."""
+        """How often the pixels of every block have been used, on average, and what that costs."""
         sums = np.zeros((self.used.shape[0] + 1, self.used.shape[1] + 1))
         np.cumsum(np.cumsum(self.used, 0), 1, out=sums[1:, 1:])
         b = self.block
-        return (sums[b:, b:] - sums[:-b, b:] - sums[b:, :-b] + sums[:-b, :-b]) * (WEAR / b**2)
+        return (sums[b:, b:] - sums[:-b, b:] - sums[b:, :-b] + sums[:-b, :-b]) * (self.wear / b**2)
 
     def differences(self, here: Indices, new: Indices) -> NDArray[np.int64]:
         """Squared difference of two parts of the canvas, pixel by pixel."""

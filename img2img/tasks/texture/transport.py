@@ -1,12 +1,10 @@
-"""Numbers moved as little as possible until they are distributed as others are: of colours, or of features."""
+"""Numbers moved as little as possible until they are distributed as others are, such as those of colours."""
 
 import torch
 from torch import Generator, Tensor
 
 from .loss import at_quantiles
 from .ranking import order_of, sorted_rows
-
-LEAST_SHARE = 1e-5  # of the mean variance: directions in which values vary less are not blown up
 
 
 def transported(values: Tensor, wanted: Tensor, rounds: int, generator: Generator) -> Tensor:
@@ -46,28 +44,3 @@ def matrix_root(square: Tensor) -> Tensor:
     """The square root of a symmetric matrix, (C, C), without negative eigenvalues but by rounding."""
     values, axes = torch.linalg.eigh(square)
     return (axes * values.clamp_min(0).sqrt()) @ axes.T
-
-
-def moved_as_gaussians(values: Tensor, wanted: Tensor) -> Tensor:
-    """Values with the mean and covariance of the wanted ones, by the linear map that moves Gaussians least.
-
-    Departs from whitening and colouring (Li 2017), which have the same moments, but turn the values about as well.
-
-    Args:
-        values: (C, N).
-        wanted: (C, M).
-
-    Returns:
-        (C, N).
-
-    References: Pitié & Kokaram 2007, doi:10.1049/cp:20070055 (the linear Monge-Kantorovitch map).
-    """
-    mean, mean_wanted = values.mean(1, keepdim=True), wanted.mean(1, keepdim=True)
-    centred = values - mean
-    # Small matrices, on the CPU in float64: not every device has that, or finds eigenvectors.
-    own, target = ((x @ x.T / x.shape[1]).cpu().double() for x in (centred, wanted - mean_wanted))
-    powers, axes = torch.linalg.eigh(own)
-    spreads = powers.clamp_min(LEAST_SHARE * powers.mean().clamp_min(1e-12)).sqrt()
-    half, inverse = (axes * spreads) @ axes.T, (axes / spreads) @ axes.T
-    moving = (inverse @ matrix_root(half @ target @ half) @ inverse).to(values)
-    return torch.addmm(mean_wanted, moving, centred)

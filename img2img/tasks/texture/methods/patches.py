@@ -79,7 +79,8 @@ def synthesised(
         ValueError: no patch of the samples is usable as a whole.
     """
     count = levels_of(parts)
-    canvas, sheet = None, None
+    canvas: Indices | None = None
+    sheet: Sheet | None = None
     for level in range(min(1, count - 1), count):
         factor = 2 ** (count - 1 - level)
         coarse, sheet = sheet, Sheet(parts, factor)
