@@ -50,7 +50,7 @@ class TrainingName(click.Choice):
     "--teacher",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="What is learned from: VGG-19's weights, for the descriptor; the descriptor, for a texture decoder.",
+    help="What is learned from: VGG-19's weights, for the descriptor.",
 )
 @options.device
 @click.option(

@@ -84,7 +84,7 @@ TASKS = (
         "texture",
         commands=("texture",),
         pipeline="img2img.tasks.texture:Texture",
-        kinds=("texture", "descriptor"),
+        kinds=("descriptor",),
         networks={
             "vgg": "img2img.tasks.texture.descriptor:VGG",
             "texture-net": "img2img.tasks.texture.generator:TextureGenerator",
