@@ -12,8 +12,8 @@ right, which is as good as another piece of it, and its pixels shuffled, noise o
 - `x Gatys`: the judge's distance over that of Gatys' own method with the same VGG-19 (`--gatys`), median over samples.
 - `NAME`: the same distance at layers of a descriptor that no loss saw (img2img/tasks/texture/judge.py).
 - `again`: of a texture with four times the side, a megapixel by default, by a network that was kept; the whole command.
-- `copied`: share of patches that are in the sample too. `seam z`: see metrics/texture.py. `varied`: the diversity of `count`
-  textures, 1 for unrelated ones.
+- `copied`: share of patches that are in the sample too. `seam z`: see metrics/texture.py. `varied`: the diversity of
+  `count` textures, 1 for unrelated ones.
 """
 
 from __future__ import annotations
