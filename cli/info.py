@@ -50,10 +50,11 @@ def _bitstream(path: Path) -> dict[str, Any]:
         raise BitstreamError(f"{path}: {error}") from error
     return {
         "format": "i2i",
-        "version": VERSION,
-        "model": header.model,
-        "model_hash": header.model_hash.hex(),
-        "model_here": _is_here(header.model, header.model_hash),
+        "version": header.version,
+        "lossless": header.lossless,
+        "model": header.model or None,
+        "model_hash": header.model_hash.hex() or None,
+        "model_here": header.lossless or _is_here(header.model, header.model_hash),
         "width": header.width,
         "height": header.height,
         "channels": header.channels,
@@ -61,9 +62,9 @@ def _bitstream(path: Path) -> dict[str, Any]:
         "alpha": "alpha" in sizes,
         "icc_profile": "icc_profile" in sizes,
         "exif": "exif_block" in sizes,
-        "quality": round(1 + 99 * header.rate / 65535, 2),
+        "quality": None if header.lossless else round(1 + 99 * header.rate / 65535, 2),
         "bpp": round(bits_per_pixel(len(data), header.width, header.height), 4),
-        "tile": header.tile,
+        "tile": None if header.lossless else list(header.tile),
         "tiles": header.tile_count,
         "sections": sizes,
     }

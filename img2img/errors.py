@@ -21,5 +21,13 @@ class BitstreamError(Img2ImgError):
     """An `.i2i` file is damaged, truncated, too new, or needs a model that is not here."""
 
 
+class TruncatedError(BitstreamError):
+    """An `.i2i` file ends too soon."""
+
+
+class UnreachableError(Img2ImgError):
+    """No `.i2i` file of a picture is as small, or as good, as asked for."""
+
+
 class ExportError(Img2ImgError):
     """A network cannot be exported, or the file written computes something else."""

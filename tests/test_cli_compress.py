@@ -93,7 +93,8 @@ def test_a_folder_of_all_kinds_goes_there_and_back(model: str) -> None:
         size = Path(line["output"]).stat().st_size
         assert line["bytes"] == size
         assert line["bpp"] == pytest.approx(8 * size / (line["width"] * line["height"]), abs=1e-4)
-        assert line["quality"] == pytest.approx(90, abs=0.01)
+        assert line["quality"] is None if line["lossless"] else line["quality"] == pytest.approx(90, abs=0.01)
+    assert [line["input"] for line in facts(there).values() if line["lossless"]] == ["in/one.png"]
     assert facts(there)["in/deep/sixteen.tiff"]["bits"] == 16
 
     back = decompress("-r", "in_compressed", "-o", "out", "--json", model=model)
@@ -333,11 +334,13 @@ def test_info_says_what_a_file_says_of_itself(model: str) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     said = json.loads(result.stdout)
     size = Path("a.png").stat().st_size
-    assert said.items() >= {
-        "file": "a.png", "bytes": size, "format": "i2i", "version": 1, "model": "untrained", "model_here": False,
+    assert said.pop("tile") == [32, 32]
+    expected = {
+        "file": "a.png", "bytes": size, "format": "i2i", "version": 2, "lossless": False, "model": "untrained", "model_here": False,
         "width": 30, "height": 20, "channels": 1, "bits": 16, "alpha": True, "icc_profile": True, "exif": False,
         "quality": 30, "bpp": round(8 * size / 600, 4), "tiles": 1,
-    }.items()  # fmt: skip
+    }  # fmt: skip
+    assert {key: said[key] for key in expected} == expected
     assert list(said["sections"]) == ["header", "icc_profile", "alpha", "tiles"]
     assert sum(said["sections"].values()) == size
     assert json.loads(run("info", model).stdout)["sha256"].startswith(said["model_hash"])

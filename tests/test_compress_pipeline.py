@@ -14,8 +14,9 @@ from untrained_codec import write_codec
 from img2img.checkpoints import names
 from img2img.errors import BitstreamError, Img2ImgError, WeightsError
 from img2img.images import Picture
-from img2img.tasks.compress import Compressor, Decompressor, Target
-from img2img.tasks.compress.bitstream import read_stream, write_stream
+from img2img.tasks.compress import Compressor, Decompressor, Target, View
+from img2img.tasks.compress.bitstream import read_stream, section_sizes, write_stream
+from img2img.tasks.compress.pipeline import smaller
 
 NETWORKS = ("factorized", "hyperprior", "chequerboard")
 
@@ -199,7 +200,7 @@ def _with(stream: object, **changes: object) -> object:
 def test_wrong_symbols_are_noticed(weights: Path, compressor: Compressor, decompressor: Decompressor) -> None:
     """A stream in order whose tile was coded for another picture: only the symbols' own checksum can tell."""
     stream, other = (read_stream(compressor.compress(photograph(64, w)).data) for w in (64, 48))
-    swapped = _with(stream, tiles=(stream.tiles[0]._replace(payload=other.tiles[0].payload),))
+    swapped = _with(stream, tiles=(stream.tiles[0]._replace(layers=other.tiles[0].layers),))
     with pytest.raises(BitstreamError):
         decompressor.decompress(write_stream(swapped))  # type: ignore[arg-type]
 
@@ -223,11 +224,129 @@ def test_a_picture_larger_than_asked_for_is_refused(compressor: Compressor, deco
         decompressor.decompress(data, max_pixels=1000)
 
 
-def test_a_strip_of_too_many_tiles_is_refused(compressor: Compressor) -> None:
-    with pytest.raises(Img2ImgError, match="70000x1 pixels, a strip so long and thin"):
-        compressor.compress(Picture(np.zeros((1, 70000, 3), np.uint8)))
-
-
 def test_weights_of_something_else_are_refused() -> None:
     with pytest.raises(WeightsError, match="not a codec"):
         Compressor.from_pretrained("denoise-fast", device="cpu")
+
+
+# --- Parts of files ---
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 1, 1), (255, 255, 2, 2), (17, 300, 120, 37), (310, 0, 40, 300), (0, 0, 350, 340)]
+)
+def test_a_region_is_cut_out_of_the_picture(
+    compressor: Compressor, decompressor: Decompressor, region: tuple[int, int, int, int]
+) -> None:
+    """As the whole would be cut, whichever tiles it touches, alpha too; and other tiles are not decoded."""
+    picture = photograph(340, 350, alpha=True)
+    data = Compressor(compressor.model, torch.float32, tile=256).compress(picture, Target(quality=50)).data
+    whole, part = decompressor.decompress(data), decompressor.decode(data, view=View(region=region))
+    x, y, width, height = region
+    expected = whole.samples[y : y + height, x : x + width].astype(int)
+    assert np.abs(part.picture.samples.astype(int) - expected).max() <= 1
+    assert part.picture.alpha is not None
+    assert whole.alpha is not None
+    np.testing.assert_array_equal(part.picture.alpha, whole.alpha[y : y + height, x : x + width])
+    assert part.facts["tiles"] == {1: 1, 2: 4, 120: 1, 40: 2, 350: 4}[width]
+
+
+def test_a_region_beyond_the_picture_is_refused(compressor: Compressor, decompressor: Decompressor) -> None:
+    data = compressor.compress(photograph(40, 50)).data
+    with pytest.raises(BitstreamError, match="11x40 pixels at 40,0 reaches beyond the picture of 50x40"):
+        decompressor.decompress(data, view=View(region=(40, 0, 11, 40)))
+    for wrong in ((-1, 0, 5, 5), (0, 0, 0, 5)):
+        with pytest.raises(ValueError, match="a region is X,Y,WIDTH,HEIGHT"):
+            View(region=wrong)
+    with pytest.raises(ValueError, match="a preview is of the whole picture"):
+        View(region=(0, 0, 5, 5), preview=True)
+
+
+@pytest.mark.parametrize(("height", "width"), [(170, 201), (17, 9)])
+def test_a_preview_is_a_quarter_of_the_size(shipped: Compressor, reader: Decompressor, height: int, width: int) -> None:
+    picture = photograph(height, width, alpha=True)
+    data = shipped.compress(picture, Target(quality=40)).data
+    preview = reader.decompress(data, view=View(preview=True))
+    whole = smaller(reader.decompress(data).samples)
+    assert preview.samples.shape == whole.shape == (-(-height // 4), -(-width // 4), 3)
+    assert psnr(Picture(whole), preview) > (38 if width > 100 else 20)
+    assert preview.alpha is not None
+    np.testing.assert_array_equal(preview.alpha, smaller(picture.alpha[..., None])[..., 0])  # type: ignore[index]
+
+
+def test_the_longer_a_truncated_file_the_better_its_picture(shipped: Compressor, reader: Decompressor) -> None:
+    picture = photograph(256, 256)
+    data = shipped.compress(picture, Target(quality=60)).data
+    layers = len(shipped.model.coding.slices)
+    lengths = [len(layer) for layer in read_stream(data).tiles[0].layers]
+    ends = len(data) - 4 - sum(lengths) + np.cumsum([0, *lengths])
+    qualities = []
+    for end in ends.tolist():
+        with pytest.raises(BitstreamError, match=r"the last [0-9]+ bytes are missing"):
+            reader.decompress(data[:end])
+        decoded = reader.decode(data[:end], view=View(partial=True))
+        assert decoded.facts["missing_bytes"] == len(data) - end
+        assert decoded.facts["incomplete_tiles"] == (end != ends[-1])
+        qualities.append(psnr(picture, decoded.picture))
+    assert len(qualities) == layers + 1
+    assert qualities == sorted(qualities)
+    assert qualities[1] > 20
+    assert qualities[-1] == psnr(picture, reader.decompress(data))
+    with pytest.raises(BitstreamError, match="it ends within"):
+        reader.decompress(data[: len(data) - section_sizes(data)["tiles"]], view=View(partial=True))
+
+
+def test_tiles_that_are_missing_are_grey(compressor: Compressor, decompressor: Decompressor) -> None:
+    data = Compressor(compressor.model, torch.float32, tile=256).compress(photograph(256, 512)).data
+    first = len(read_stream(data).tiles[0].layers[0])
+    table = len(data) - 4 - sum(len(tile.payload) for tile in read_stream(data).tiles)
+    picture = decompressor.decompress(data[: table + first], view=View(partial=True))
+    assert np.ptp(picture.samples[:, 300:].mean((0, 1))) < 10
+    assert picture.samples[:, :200].std() > 30
+    assert picture.samples[:, 300:].std() < 10
+
+
+# --- Without loss ---
+
+
+def drawing(height: int, width: int, kind: str = "u1") -> Picture:
+    """What a screenshot is like."""
+    samples = np.full((height, width, 3), 240, kind)
+    samples[height // 4 : height // 2, width // 8 : width // 2] = (20, 90, 200)
+    samples[::16, ::8] = 0
+    return Picture(samples)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_drawing_is_kept_losslessly_where_that_is_smaller(
+    compressor: Compressor, decompressor: Decompressor, bits: int
+) -> None:
+    picture = drawing(200, 300, f"u{bits // 8}")
+    for target in (Target(quality=50), Target(psnr=30), Target(bpp=0.5), Target(max_bytes=20_000)):
+        coded = compressor.compress(picture, target)
+        assert coded.facts["lossless"] is True
+        np.testing.assert_array_equal(decompressor.decompress(coded.data).samples, picture.samples)
+        assert len(coded.data) < 2500
+    part = decompressor.decompress(coded.data, view=View(region=(10, 20, 30, 40)))
+    np.testing.assert_array_equal(part.samples, picture.samples[20:60, 10:40])
+    assert decompressor.decompress(coded.data, view=View(preview=True)).samples.shape == (50, 75, 3)
+    assert compressor.compress(photograph(200, 300), Target(quality=50)).facts["lossless"] is False
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 300), (100_000, 2)])
+def test_thin_pictures_are_lossless(
+    compressor: Compressor, decompressor: Decompressor, height: int, width: int
+) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (height, width, 1)).astype(np.uint8)
+    coded = compressor.compress(Picture(samples), Target(quality=1))
+    np.testing.assert_array_equal(decompressor.decompress(coded.data).samples, samples)
+    with pytest.raises(Img2ImgError, match=r"50 bytes are too few: a picture so thin takes \d+"):
+        compressor.compress(Picture(samples), Target(max_bytes=50))
+
+
+def test_strips_are_in_few_tiles(compressor: Compressor, decompressor: Decompressor) -> None:
+    for height, width in ((8, 70_000), (20_000, 24)):
+        samples = np.random.default_rng(0).integers(0, 9, (height, width, 3)).astype(np.uint8)
+        decoded = decompressor.decode(compressor.compress(Picture(samples), Target(quality=1)).data)
+        assert decoded.picture.samples.shape == samples.shape
+        assert decoded.facts["tiles"] <= 2

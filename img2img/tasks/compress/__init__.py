@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .hyperprior import HyperpriorCodec
     from .model import Codec
-    from .pipeline import Coded, Compressor, Decompressor, Target
+    from .pipeline import Coded, Compressor, Decoded, Decompressor, Target, View
 
-__all__ = ["Codec", "Coded", "Compressor", "Decompressor", "HyperpriorCodec", "Target"]
+__all__ = ["Codec", "Coded", "Compressor", "Decoded", "Decompressor", "HyperpriorCodec", "Target", "View"]
 
 
 def __getattr__(name: str) -> Any:

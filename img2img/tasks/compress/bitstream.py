@@ -1,46 +1,9 @@
 """The `.i2i` file: bytes to header, metadata, alpha and coded tiles, and back. What the tiles mean the pipeline knows.
 
-Numbers are little-endian and unsigned; a varint has 7 bits a byte, lowest first, the top bit set in all bytes but the
-last; it is as short as can be and below 2**32. A CRC is CRC-32 as in PNG and zlib.
+`docs/i2i.md` specifies it byte by byte. Version 2 is written, 1 and 2 are read: version 1 held each tile as a whole and
+in squares, version 2 holds the first layer of all tiles, then the second, ..., and very small pictures losslessly.
 
-=========  ===========================================================================================================
-bytes      file
-=========  ===========================================================================================================
-4          magic: 89 69 32 69 (hexadecimal)
-1          version of the format: 1
-1, n       length and name of the model, 1 to 64 of a-z A-Z 0-9 . _ -
-8          first bytes of the SHA-256 of the model's file of weights
-varint     width in pixels, at least 1
-varint     height
-1          flags: 1 colour (else grey), 2 16 bits a sample (else 8); all others 0
-2          rate: 0 (fewest bits) to 65535 (most)
-varint     side of a tile in pixels, a multiple of 16 from 16 to 1024, so that a reader's memory is bounded; at most
-           2 + width * height / 2^15 tiles, with a side of 1024 at most 64 + that, so that its time is bounded, too
-4          CRC of everything so far
-sections   any number, each kind at most once
-tiles      one section of kind T; the file ends with it
-=========  ===========================================================================================================
-
-=========  ===========================================================================================================
-bytes      section
-=========  ===========================================================================================================
-1          kind, an ASCII letter; one that a reader does not know it skips if it is a small letter, else it gives up
-varint, n  length and content
-4          CRC of kind, length and content
-=========  ===========================================================================================================
-
-=========  ===========================================================================================================
-kind       content
-=========  ===========================================================================================================
-i          ICC profile, compressed by zlib; at most 16 MiB
-e          EXIF block without JPEG's marker, compressed by zlib; at most 16 MiB
-A          alpha, a grey PNG of the picture's size and bits, compressed by zlib (which shortens what is constant)
-T          no length and no CRC of its own; but for each tile, row by row from the top left:
-           varint, the length n of its payload;
-           4 bytes, the CRC of its decoded symbols as 32-bit integers, in the order in which they are coded;
-           n bytes, the payload, see coder.py;
-           4 bytes, the CRC of these three.
-=========  ===========================================================================================================
+No file may be dear to read: its tiles are so many as its pixels allow, see `_check_tiles`.
 """
 
 from __future__ import annotations
@@ -49,29 +12,33 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import BitstreamError, ImageError
-from ...images import MAX_PIXELS, read_picture
+from ...errors import BitstreamError, TruncatedError
+from ...images import MAX_PIXELS
+from . import lossless
 
 MAGIC = b"\x89i2i"
-VERSION = 1
-MAX_TILE, TILE_UNIT = 1024, 16
+VERSION = 2
+TILE_UNIT = 16
+MAX_TILE = 1024  # side of a tile of version 1
+TILE_PIXELS = 2**20  # of a tile at most, so that a reader's memory is bounded
 PIXELS_A_TILE = 2**15  # at least, on average: tiles of 256 pixels take 1.5 times as long as those of 1024
-SPARE_TILES, SPARE_LARGE_TILES = 2, 64  # beyond that; strips are in tiles of MAX_TILE, though they fill little of them
+SPARE_TILES, SPARE_LARGE_TILES = 2, 64  # beyond that; version 1 had strips in tiles that they fill little of
+LEAST_SIDE = 8  # of a picture in tiles; a thinner one is stored losslessly
+MAX_LAYERS = 16
 
 _MAX_METADATA = 16 * 2**20
 _MAX_VARINT = 2**32 - 1
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_ICC, _EXIF, _ALPHA, _TILES = b"i", b"e", b"A", b"T"
-_TITLES = {_ICC: "ICC profile", _EXIF: "EXIF block", _ALPHA: "alpha", _TILES: "tiles"}
+_ICC, _EXIF, _ALPHA, _TILES, _LOSSLESS = b"i", b"e", b"A", b"T", b"L"
+_TITLES = {_ICC: "ICC profile", _EXIF: "EXIF block", _ALPHA: "alpha", _TILES: "tiles", _LOSSLESS: "lossless picture"}
 _COLOUR, _DEEP = 1, 2
 _PNG_SIGNATURE, _PNG_GREY = b"\x89PNG\r\n\x1a\n", 0
-_LEAST_TILE = 9  # bytes of a tile without payload
+_LEAST_TILE = 9  # bytes of a tile without payload in version 1
 
 
 @dataclass(frozen=True)
@@ -79,63 +46,98 @@ class Header:
     """What a file says of itself first.
 
     Args:
-        model: name of the model that its tiles are coded with.
-        model_hash: first 8 bytes of the SHA-256 of the model's file of weights.
         width: in pixels.
         height: in pixels.
         channels: 1 for grey or 3 for RGB; alpha is not counted.
         bits: of a sample, 8 or 16.
+        model: name of the model that its tiles are coded with; empty if the picture is stored losslessly.
+        model_hash: first 8 bytes of the SHA-256 of the model's file of weights.
         rate: 0 to 65535, see Codec.
-        tile: side of a tile in pixels, a multiple of TILE_UNIT up to MAX_TILE; those at the right and at the bottom
-            are what is left.
+        tile: width and height of a tile in pixels, multiples of TILE_UNIT; those at the right and at the bottom are
+            what is left.
+        version: of the format.
 
     Raises:
         ValueError: a value that no file can have.
     """
 
-    model: str
-    model_hash: bytes
     width: int
     height: int
     channels: int
     bits: int
-    rate: int
-    tile: int
+    model: str = ""
+    model_hash: bytes = b""
+    rate: int = 0
+    tile: tuple[int, int] = (0, 0)
+    version: int = VERSION
 
     def __post_init__(self) -> None:
-        if not NAME.match(self.model) or len(self.model_hash) != 8:
-            raise ValueError(f"a model has a name of 1 to 64 letters, digits or ._- and 8 bytes, not {self.model!r}")
         if not all(1 <= side <= _MAX_VARINT for side in (self.width, self.height)):
             raise ValueError(f"{self.width}x{self.height} pixels cannot be")
-        if not 1 <= self.tile <= MAX_TILE or self.tile % TILE_UNIT:
-            raise ValueError(f"tiles of {self.tile} pixels cannot be")
         if self.channels not in (1, 3) or self.bits not in (8, 16) or not 0 <= self.rate <= 65535:
             raise ValueError(f"{self.channels} channels of {self.bits} bits at rate {self.rate} cannot be")
-        if not may_have(self.width, self.height, self.tile):
-            raise ValueError(f"{self.width}x{self.height} pixels in {self.tile_count} tiles cannot be: too many")
+        if self.lossless and self.version > 1:
+            if self.model_hash or self.rate or self.tile != (0, 0):
+                raise ValueError("what is stored losslessly has neither a model's hash, nor a rate, nor tiles")
+            return
+        if not NAME.match(self.model) or len(self.model_hash) != 8:
+            raise ValueError(f"a model has a name of 1 to 64 letters, digits or ._- and 8 bytes, not {self.model!r}")
+        _check_tiles(self)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the picture is stored as it is, without a model."""
+        return not self.model
 
     @property
     def tile_count(self) -> int:
         """How many tiles cover the picture."""
-        return count_tiles(self.width, self.height, self.tile)
+        return 0 if self.lossless else count_tiles(self.width, self.height, self.tile)
 
 
-def count_tiles(width: int, height: int, tile: int) -> int:
-    """How many tiles of a side cover a picture."""
-    return -(-width // tile) * -(-height // tile)
+def count_tiles(width: int, height: int, tile: tuple[int, int]) -> int:
+    """How many tiles cover a picture."""
+    return -(-width // tile[0]) * -(-height // tile[1])
 
 
-def may_have(width: int, height: int, tile: int) -> bool:
-    """Whether a file may hold a picture in tiles of this side: if they are so many that they cost much, it may not."""
-    spare = SPARE_LARGE_TILES if tile == MAX_TILE else SPARE_TILES
-    return count_tiles(width, height, tile) <= spare + width * height // PIXELS_A_TILE
+def _check_tiles(header: Header) -> None:
+    """Bound the work of a reader by the pixels of a picture.
+
+    Raises:
+        ValueError: the tiles are too large, too many, or in a picture too thin for them.
+    """
+    width, height = header.tile
+    named, size = f"tiles of {width}x{height} pixels", f"{header.width}x{header.height} pixels"
+    if min(width, height) < TILE_UNIT or width % TILE_UNIT or height % TILE_UNIT or width * height > TILE_PIXELS:
+        raise ValueError(f"{named} cannot be")
+    large = False
+    if header.version == 1:
+        if width != height:
+            raise ValueError(f"{named} cannot be")
+        large = width == MAX_TILE
+    elif min(header.width, header.height) < LEAST_SIDE:
+        raise ValueError(f"{size} in tiles cannot be: too thin")
+    spare = SPARE_LARGE_TILES if large else SPARE_TILES
+    if header.tile_count > spare + header.width * header.height // PIXELS_A_TILE:
+        raise ValueError(f"{size} in {header.tile_count} tiles cannot be: too many")
 
 
 class Tile(NamedTuple):
-    """One tile's coded symbols, and the CRC-32 of the symbols themselves."""
+    """One tile's coded symbols.
 
-    payload: bytes
+    Args:
+        layers: what is added to decode the first slice of latents, the second, ...; a tile of version 1 is one layer.
+            Of a truncated file those that are there.
+        check: CRC-32 of the symbols themselves.
+    """
+
+    layers: tuple[bytes, ...]
     check: int
+
+    @property
+    def payload(self) -> bytes:
+        """What coder.Decoder takes: the layers, the first last."""
+        return b"".join(self.layers)[::-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,10 @@ class Stream(Header):
         icc: ICC profile.
         exif: EXIF block without JPEG's marker.
         alpha: (H, W), uint8 or uint16 as `bits` says.
+        layers: of a whole tile.
         tiles: row by row from the top left, `tile_count` of them.
+        samples: (H, W, C) of a picture that is stored losslessly.
+        missing: how many bytes of the tiles a truncated file lacks; what they held is not in `tiles`.
 
     Raises:
         ValueError: these do not fit the header.
@@ -155,15 +160,28 @@ class Stream(Header):
     icc: bytes | None = None
     exif: bytes | None = None
     alpha: np.ndarray | None = None
+    layers: int = 1
     tiles: tuple[Tile, ...] = ()
+    samples: np.ndarray | None = None
+    missing: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind, shape, alpha = np.dtype(f"u{self.bits // 8}"), (self.height, self.width), self.alpha
-        if alpha is not None and (alpha.shape != shape or alpha.dtype != kind):
-            raise ValueError(f"alpha must be {kind} {shape}, not {alpha.dtype} {alpha.shape}")
+        kind, shape = np.dtype(f"u{self.bits // 8}"), (self.height, self.width)
+        for what, array, wanted in (("alpha", self.alpha, shape), ("samples", self.samples, (*shape, self.channels))):
+            if array is not None and (array.shape != wanted or array.dtype != kind):
+                raise ValueError(f"{what} must be {kind} {wanted}, not {array.dtype} {array.shape}")
+        if self.lossless != (self.samples is not None):
+            raise ValueError("samples are for what is stored losslessly, and only for that")
         if len(self.tiles) != self.tile_count:
             raise ValueError(f"this picture has {self.tile_count} tiles, not {len(self.tiles)}")
+        if not 1 <= self.layers <= MAX_LAYERS or (not self.missing and self.incomplete):
+            raise ValueError(f"tiles have 1 to {MAX_LAYERS} layers, and all of a picture's have as many")
+
+    @property
+    def incomplete(self) -> int:
+        """How many tiles lack layers."""
+        return sum(len(tile.layers) != self.layers for tile in self.tiles)
 
 
 def write_stream(stream: Stream) -> bytes:
@@ -172,6 +190,8 @@ def write_stream(stream: Stream) -> bytes:
     Raises:
         BitstreamError: the metadata are larger than a file can hold.
     """
+    if stream.version != VERSION:
+        stream = replace(stream, version=VERSION)  # which checks it anew
     parts = [_pack_header(stream)]
     for kind, content in ((_ICC, stream.icc), (_EXIF, stream.exif)):
         if content is not None:
@@ -179,12 +199,20 @@ def write_stream(stream: Stream) -> bytes:
                 raise BitstreamError(f"the {_TITLES[kind]} is larger than the 16 MiB that an .i2i file holds")
             parts.append(_pack_section(kind, content))
     if stream.alpha is not None:
-        parts.append(_pack_section(_ALPHA, _encode_alpha(stream.alpha)))
-    parts.append(_TILES)
-    parts += [
-        _with_crc(_varint(len(tile.payload)) + struct.pack("<I", tile.check) + tile.payload) for tile in stream.tiles
-    ]
+        parts.append(_pack_section(_ALPHA, lossless.encode_png(stream.alpha)))
+    if stream.samples is not None:
+        content = lossless.encode(stream.samples)
+        parts.append(_with_crc(_LOSSLESS + _varint(len(content)) + content))
+    else:
+        parts += _pack_tiles(stream)
     return b"".join(parts)
+
+
+def _pack_tiles(stream: Stream) -> list[bytes]:
+    layers = [tile.layers[i] for i in range(stream.layers) for tile in stream.tiles]
+    lengths = b"".join(_varint(len(layer)) for layer in layers)
+    checks = b"".join(struct.pack("<I", tile.check) for tile in stream.tiles)
+    return [_with_crc(_TILES + _varint(stream.layers) + lengths + checks), _with_crc(b"".join(layers))]
 
 
 def read_header(data: bytes) -> Header:
@@ -213,30 +241,33 @@ def read_metadata(data: bytes) -> Metadata:
     """
     cursor = _Cursor(data)
     header = _unpack_header(cursor)
-    contents = {kind: content for kind, _, content in _sections(cursor)}
+    contents = {kind: content for kind, _, content in _sections(cursor, header)}
     return Metadata(header, *_profiles(contents), alpha=_ALPHA in contents)
 
 
 def section_sizes(data: bytes) -> dict[str, int]:
-    """Bytes of each part of a file: `header`, `ICC profile`, `EXIF block`, `alpha`, `tiles`; nothing is decoded.
+    """Bytes of each part of a file, nothing is decoded: `header`, `ICC profile`, `EXIF block`, `alpha`, `tiles`.
+
+    `lossless picture` instead of `tiles` if it has none.
 
     Raises:
         BitstreamError: see read_stream; the tiles and alpha themselves are not looked into.
     """
     cursor = _Cursor(data)
-    _unpack_header(cursor)
+    header = _unpack_header(cursor)
     sizes = {"header": cursor.position}
-    for kind, start, _ in _sections(cursor):
+    for kind, start, _ in _sections(cursor, header):
         sizes[_TITLES[kind]] = cursor.position - start
-    return sizes | {_TITLES[_TILES]: len(data) - cursor.position + len(_TILES)}
+    return sizes if header.lossless else sizes | {_TITLES[_TILES]: len(data) - cursor.position + len(_TILES)}
 
 
-def read_stream(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
+def read_stream(data: bytes, max_pixels: int = MAX_PIXELS, partial: bool = False) -> Stream:
     """Take a file apart. All checksums are verified, and nothing is read or allocated by an unchecked number.
 
     Args:
         data: a whole file.
         max_pixels: a larger picture is refused before anything of it is decoded.
+        partial: of a file that ends within its tiles take what is there.
 
     Raises:
         BitstreamError: not an .i2i file, of a newer version, truncated, damaged, or too large; one line without path.
@@ -244,19 +275,27 @@ def read_stream(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
     cursor = _Cursor(data)
     header = _unpack_header(cursor)
     _check_size(header, max_pixels)
-    contents = {kind: content for kind, _, content in _sections(cursor)}
-    tiles = tuple(_tiles(cursor, header.tile_count))
-    icc, exif = (
-        _inflate(contents[kind], _MAX_METADATA, f"the {_TITLES[kind]}") if kind in contents else None
-        for kind in (_ICC, _EXIF)
-    )
+    contents = {kind: content for kind, _, content in _sections(cursor, header)}
+    tiles = _NO_TILES
+    if not header.lossless:
+        tiles = (
+            _whole_tiles(cursor, header, partial) if header.version == 1 else _layered_tiles(cursor, header, partial)
+        )
+    if cursor.left:
+        raise BitstreamError(f"damaged .i2i file: {cursor.left} bytes too many after the end of the picture")
+    icc, exif = _profiles(contents)
     alpha = _decode_alpha(contents[_ALPHA], header) if _ALPHA in contents else None
-    return Stream(**vars(header), icc=icc, exif=exif, alpha=alpha, tiles=tiles)
+    samples = None
+    if header.lossless:
+        kind = header.width, header.height, header.channels, header.bits
+        samples = lossless.decode(contents[_LOSSLESS], *kind, "the picture")
+    return Stream(**vars(header), **tiles._asdict(), icc=icc, exif=exif, alpha=alpha, samples=samples)
 
 
 def _profiles(contents: dict[bytes, bytes]) -> tuple[bytes | None, bytes | None]:
     icc, exif = (
-        _inflate(contents[kind], _MAX_METADATA, _TITLES[kind]) if kind in contents else None for kind in (_ICC, _EXIF)
+        _inflate(contents[kind], _MAX_METADATA, f"the {_TITLES[kind]}") if kind in contents else None
+        for kind in (_ICC, _EXIF)
     )
     return icc, exif
 
@@ -274,7 +313,7 @@ class _Cursor:
 
     def take(self, count: int, what: str) -> bytes:
         if count > self.left:
-            raise BitstreamError(f"truncated .i2i file: it ends within {what}")
+            raise TruncatedError(f"truncated .i2i file: it ends within {what}")
         self.position += count
         return bytes(self._data[self.position - count : self.position])
 
@@ -307,34 +346,39 @@ def _unpack_header(cursor: _Cursor) -> Header:
             f"version {version} of the .i2i format, made by a newer img2img; this one reads version {VERSION}"
         )
     name = cursor.take(cursor.take(1, "the header")[0], "the header")
-    model_hash = cursor.take(8, "the header")
+    coded = bool(name) or version < 2
+    model_hash = cursor.take(8, "the header") if coded else b""
     width, height = cursor.varint("the header"), cursor.varint("the header")
     (flags,) = cursor.take(1, "the header")
-    (rate,) = struct.unpack("<H", cursor.take(2, "the header"))
-    tile = cursor.varint("the header")
+    rate, tile = 0, (0, 0)
+    if coded:
+        (rate,) = struct.unpack("<H", cursor.take(2, "the header"))
+        tile = _unpack_tile(cursor, version)
     cursor.verify(0, "the header")
-    if version != VERSION or flags & ~(_COLOUR | _DEEP):
+    if not 1 <= version <= VERSION or flags & ~(_COLOUR | _DEEP):
         raise BitstreamError(f"damaged .i2i file: there is no version {version} with flags {flags}")
     channels, bits = 3 if flags & _COLOUR else 1, 16 if flags & _DEEP else 8
     try:
-        return Header(name.decode("ascii", "replace"), model_hash, width, height, channels, bits, rate, tile)
+        return Header(width, height, channels, bits, name.decode("ascii", "replace"), model_hash, rate, tile, version)
     except ValueError as error:
         raise BitstreamError(f"damaged .i2i file: {error}") from error
+
+
+def _unpack_tile(cursor: _Cursor, version: int) -> tuple[int, int]:
+    if version < 2:
+        side = cursor.varint("the header")
+        return side, side
+    return cursor.varint("the header") * TILE_UNIT, cursor.varint("the header") * TILE_UNIT
 
 
 def _pack_header(header: Header) -> bytes:
     flags = (_COLOUR if header.channels == 3 else 0) | (_DEEP if header.bits == 16 else 0)
     name = header.model.encode("ascii")
-    return _with_crc(
-        MAGIC
-        + struct.pack("<BB", VERSION, len(name))
-        + name
-        + header.model_hash
-        + _varint(header.width)
-        + _varint(header.height)
-        + struct.pack("<BH", flags, header.rate)
-        + _varint(header.tile)
-    )
+    size = _varint(header.width) + _varint(header.height) + bytes([flags])
+    fields = struct.pack("<BB", VERSION, len(name)) + name + header.model_hash + size
+    if not header.lossless:
+        fields += struct.pack("<H", header.rate) + b"".join(_varint(side // TILE_UNIT) for side in header.tile)
+    return _with_crc(MAGIC + fields)
 
 
 def _check_size(header: Header, max_pixels: int) -> None:
@@ -346,11 +390,16 @@ def _check_size(header: Header, max_pixels: int) -> None:
         )
 
 
-def _sections(cursor: _Cursor) -> Iterator[tuple[bytes, int, bytes]]:
-    """Kind, start and content of each section of a known kind, up to the tiles, whose kind is read, too."""
-    met = set()
-    while True:
+def _sections(cursor: _Cursor, header: Header) -> Iterator[tuple[bytes, int, bytes]]:
+    """Kind, start and content of each section of a known kind, up to the tiles, whose kind is read, too.
+
+    A lossless picture comes instead of the tiles.
+    """
+    met: set[bytes] = set()
+    while _LOSSLESS not in met:
         start, kind = cursor.position, cursor.take(1, "the list of sections")
+        if kind in (_TILES, _LOSSLESS) and (kind == _LOSSLESS) != header.lossless:
+            raise BitstreamError(f"damaged .i2i file: the header says nothing of the {_TITLES[kind]}")
         if kind == _TILES:
             return
         what = f"the {_TITLES[kind]}" if kind in _TITLES else f"the section of kind {ascii(kind)[1:]}"
@@ -370,18 +419,64 @@ def _pack_section(kind: bytes, content: bytes) -> bytes:
     return _with_crc(kind + _varint(len(compressed)) + compressed)
 
 
-def _tiles(cursor: _Cursor, count: int) -> Iterator[Tile]:
-    if count * _LEAST_TILE > cursor.left:
-        raise BitstreamError(f"truncated .i2i file: {cursor.left} bytes cannot hold {count} tiles")
+class _Tiles(NamedTuple):
+    """The fields of Stream about tiles."""
+
+    layers: int
+    tiles: tuple[Tile, ...]
+    missing: int
+
+
+_NO_TILES = _Tiles(1, (), 0)
+
+
+def _whole_tiles(cursor: _Cursor, header: Header, partial: bool) -> _Tiles:
+    """The tiles of version 1: each by itself with its length and checksums."""
+    count, tiles = header.tile_count, []
+    if count * _LEAST_TILE > cursor.left and not partial:
+        raise TruncatedError(f"truncated .i2i file: {cursor.left} bytes cannot hold {count} tiles")
     for number in range(1, count + 1):
         what, start = f"tile {number} of {count}", cursor.position
-        length = cursor.varint(what)
-        (check,) = struct.unpack("<I", cursor.take(4, what))
-        payload = cursor.take(length, what)
-        cursor.verify(start, what)
-        yield Tile(payload, check)
-    if cursor.left:
-        raise BitstreamError(f"damaged .i2i file: {cursor.left} bytes too many after the last tile")
+        try:
+            length = cursor.varint(what)
+            (check,) = struct.unpack("<I", cursor.take(4, what))
+            payload = cursor.take(length, what)
+            cursor.verify(start, what)
+        except TruncatedError:
+            if not partial:
+                raise
+            cursor.take(cursor.left, what)
+            break
+        tiles.append(Tile((payload[::-1],), check))
+    missing = count - len(tiles)
+    return _Tiles(1, (*tiles, *[Tile((), 0)] * missing), _LEAST_TILE * missing)
+
+
+def _layered_tiles(cursor: _Cursor, header: Header, partial: bool) -> _Tiles:
+    """The tiles of version 2: lengths and checks of all, then the first layer of each, the second of each, ..."""
+    what, start, count = "the table of tiles", cursor.position - len(_TILES), header.tile_count
+    layers = cursor.varint(what)
+    if not 1 <= layers <= MAX_LAYERS:
+        raise BitstreamError(f"damaged .i2i file: tiles have 1 to {MAX_LAYERS} layers, not {layers}")
+    if count * (layers + 4) > cursor.left:
+        raise TruncatedError(f"truncated .i2i file: {cursor.left} bytes cannot hold {count} tiles")
+    lengths = [cursor.varint(what) for _ in range(layers * count)]
+    checks = struct.unpack(f"<{count}I", cursor.take(4 * count, what))
+    cursor.verify(start, what)
+    begin, missing = cursor.position, sum(lengths) + 4 - cursor.left
+    if missing > 0 and not partial:
+        raise TruncatedError(f"truncated .i2i file: the last {missing} bytes are missing; --partial shows the others")
+    found: list[tuple[bytes, ...]] = [()] * count
+    for i, length in enumerate(lengths):
+        if length > cursor.left:
+            cursor.take(cursor.left, what)
+            break
+        found[i % count] += (cursor.take(length, what),)
+    if missing <= 0:
+        cursor.verify(begin, "the tiles")
+    else:
+        cursor.take(cursor.left, what)
+    return _Tiles(layers, tuple(map(Tile, found, checks)), max(0, missing))
 
 
 def _inflate(content: bytes, limit: int, what: str) -> bytes:
@@ -397,26 +492,13 @@ def _inflate(content: bytes, limit: int, what: str) -> bytes:
     return inflated
 
 
-def _encode_alpha(alpha: np.ndarray) -> bytes:
-    import imagecodecs
-
-    # Not by write_picture, which is in haste: masks become half as long. By way of one dimension, as there.
-    return bytes(imagecodecs.png_encode(np.ravel(alpha).reshape(alpha.shape), level=9))
-
-
 def _decode_alpha(content: bytes, header: Header) -> np.ndarray:
     raw = header.height * (header.width * header.bits // 8 + 1)
     png = _inflate(content, raw + raw // 16 + 2**16, "the alpha")
     ihdr = struct.pack(">I4sIIBB", 13, b"IHDR", header.width, header.height, header.bits, _PNG_GREY)
     if not png.startswith(_PNG_SIGNATURE + ihdr):
         raise BitstreamError("damaged .i2i file: the alpha is no grey PNG of the picture's size and bits")
-    try:
-        picture = read_picture(BytesIO(png), max_pixels=header.width * header.height)
-    except ImageError as error:
-        raise BitstreamError(f"damaged .i2i file: the alpha is no whole PNG: {error}") from error
-    if picture.alpha is not None or (picture.height, picture.width) != (header.height, header.width):
-        raise BitstreamError("damaged .i2i file: the alpha is a PNG that is transparent or turned")
-    return picture.samples[..., 0]
+    return lossless.decode(png, header.width, header.height, 1, header.bits, "the alpha")[..., 0]
 
 
 def _varint(value: int) -> bytes:

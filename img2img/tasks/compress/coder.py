@@ -106,7 +106,11 @@ class Encoder:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._groups: list[tuple[_Places, np.ndarray, _Escapes]] = []
+        self._layers: list[list[tuple[_Places, np.ndarray, _Escapes]]] = [[]]
+
+    def next_layer(self) -> None:
+        """Let what is pushed from now on belong to another layer."""
+        self._layers.append([])
 
     def push(self, symbols: np.ndarray, rows: np.ndarray) -> None:
         """Add a group; the arguments of `encode`."""
@@ -120,16 +124,29 @@ class Encoder:
         escaped = (entries < 0) | (above >= 0)
         values = np.where(above >= 0, 2 * above, -2 * entries - 1)[escaped]
         entries[escaped] = places.escapes[escaped]
-        self._groups.append((places, entries.astype(np.int32), _Escapes.of(values)))
+        self._layers[-1].append((places, entries.astype(np.int32), _Escapes.of(values)))
 
     def finish(self) -> bytes:
         """All groups as bytes, as few as the last of which is not 0."""
-        stack = new_stack()
-        for places, entries, escapes in reversed(self._groups):  # what is to be decoded first goes in last
-            escapes.push(stack)
-            for row, span in reversed(list(places.spans())):
-                stack.push(entries[span], self._tables.row(row))
-        return bytes(stack.words().tobytes().rstrip(b"\0"))
+        return b"".join(self.finish_layers())[::-1]
+
+    def finish_layers(self) -> tuple[bytes, ...]:
+        """The same, cut up into layers and turned round: a decoder needs the first bytes first.
+
+        The first layers, joined and turned round again, are enough for a Decoder to pull their groups: what later ones
+        pushed before lies below on the stack.
+        """
+        stack, below = new_stack(), []
+        for layer in reversed(self._layers):  # what is to be decoded first goes in last
+            # The state, the last two words, is still to change.
+            below.append(4 * max(0, len(stack.words()) - 2))
+            for places, entries, escapes in reversed(layer):
+                escapes.push(stack)
+                for row, span in reversed(list(places.spans())):
+                    stack.push(entries[span], self._tables.row(row))
+        data = bytes(stack.words().tobytes().rstrip(b"\0"))[::-1]
+        ends = [len(data) - count for count in reversed(below)]
+        return tuple(data[begin:end] for begin, end in zip([0, *ends], ends, strict=False))
 
 
 class Decoder:

@@ -34,16 +34,25 @@ class Group(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """A tile's symbols in the order of coding, and the latents y_hat (M, h, w) that they stand for."""
+    """A tile's symbols in the order of coding, and the latents y_hat (M, h, w) that they stand for.
 
-    groups: list[Group]
+    In layers: what decodes the first slice of latents, what is added for the second, ...
+    """
+
+    layers: list[list[Group]]
     y_hat: Tensor
+
+    @property
+    def groups(self) -> list[Group]:
+        """Of all layers."""
+        return [group for layer in self.layers for group in layer]
 
 
 class Coding(Protocol):
     """How the latents of one model become symbols."""
 
     chooser: "Chooser"
+    slices: tuple[int, ...]  # channels that each layer adds
 
     def __init__(self, codec: Any, checkpoint: Checkpoint) -> None: ...
 
@@ -51,8 +60,8 @@ class Coding(Protocol):
         """Quantise y (M, h, w) float32 at a rate of 0 ... 65535; effort 0 rounds, 1 looks at the bits."""
         ...
 
-    def decode(self, decoder: Decoder, height: int, width: int, rate: int) -> Latents:
-        """The latents of a tile of height x width latents."""
+    def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
+        """The latents of a tile of height x width latents, from its first layers; channels of the others are 0."""
         ...
 
 
@@ -94,6 +103,7 @@ class FactorizedCoding:
 
     def __init__(self, codec: Codec, checkpoint: Checkpoint) -> None:
         self.codec, self.chooser = codec, Chooser(read_tables(checkpoint))
+        self.slices: tuple[int, ...] = (codec.latents,)
         self.medians = checkpoint.tensors["tables.medians"].float().view(-1, 1, 1) / 2**exact.FRACTION
 
     def choose(self, y: Tensor, rate: int, effort: int = 1) -> Latents:
@@ -101,13 +111,15 @@ class FactorizedCoding:
         rows = factorized_rows(y.shape, rate)
         scaled = ((y - self.medians) / step).flatten().numpy()
         symbols = self.chooser(scaled, rows, effort)
-        return Latents([Group(symbols, rows)], self._restore(symbols, y.shape, rate))
+        return Latents([[Group(symbols, rows)]], self._restore(symbols, y.shape, rate))
 
-    def decode(self, decoder: Decoder, height: int, width: int, rate: int) -> Latents:
+    def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
         size = torch.Size((len(self.medians), height, width))
+        if not layers:
+            return Latents([], torch.zeros(size))
         rows = factorized_rows(size, rate)
         symbols = decoder.pull(rows)
-        return Latents([Group(symbols, rows)], self._restore(symbols, size, rate))
+        return Latents([[Group(symbols, rows)]], self._restore(symbols, size, rate))
 
     def _steps(self, rate: int) -> tuple[Tensor, Tensor]:
         step, back = self.codec.steps(torch.tensor([rate / 65535], device=self.codec.log_step.device))
@@ -123,6 +135,7 @@ class HyperpriorCoding:
 
     def __init__(self, codec: HyperpriorCodec, checkpoint: Checkpoint) -> None:
         self.codec, self.chooser = codec, Chooser(read_tables(checkpoint))
+        self.slices: tuple[int, ...] = codec.slices
         self.medians = checkpoint.tensors["tables.medians"].double().view(-1, 1, 1)
         self.h_s = exact.IntegerNetwork(codec.h_s)
         # The first layer by itself: what an earlier pass has coded is added behind it.
@@ -138,26 +151,30 @@ class HyperpriorCoding:
         rows = factorized_rows(z.shape, rate)
         # Rounded: what an error of z costs is not known before the latents are coded.
         symbols = ((z - self.medians) / self._at("hyper_step", rate)).round().int().flatten().numpy()
-        groups = [Group(symbols, rows)]
+        layers = [[Group(symbols, rows)]]
         parts = y.double().mul(2**exact.FRACTION).split(self.codec.slices)
 
         def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
             symbols = self.chooser(((parts[i] - mu) / step)[:, where].flatten().numpy(), rows, effort)
-            groups.append(Group(symbols, rows))
+            _append(layers, i, Group(symbols, rows))
             return symbols
 
-        return Latents(groups, self._walk(symbols, z.shape, y.shape[-2:], rate, code))
+        return Latents(layers, self._walk(symbols, z.shape, y.shape[-2:], rate, len(self.slices), code))
 
-    def decode(self, decoder: Decoder, height: int, width: int, rate: int) -> Latents:
+    def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
+        if not layers:
+            return Latents([], torch.zeros(self.codec.latents, height, width))
         size = torch.Size((len(self.medians), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)))
         rows = factorized_rows(size, rate)
-        groups = [Group(decoder.pull(rows), rows)]
+        pulled = [[Group(decoder.pull(rows), rows)]]
 
         def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
-            groups.append(Group(decoder.pull(rows), rows))
-            return groups[-1].symbols
+            symbols = decoder.pull(rows)
+            _append(pulled, i, Group(symbols, rows))
+            return symbols
 
-        return Latents(groups, self._walk(groups[0].symbols, size, torch.Size((height, width)), rate, code))
+        y_hat = self._walk(pulled[0][0].symbols, size, torch.Size((height, width)), rate, layers, code)
+        return Latents(pulled, y_hat)
 
     def _walk(
         self,
@@ -165,11 +182,13 @@ class HyperpriorCoding:
         hyper_size: torch.Size,
         size: torch.Size,
         rate: int,
+        layers: int,
         code: Callable[[int, Tensor, Tensor, Tensor, np.ndarray], np.ndarray],
     ) -> Tensor:
         """HyperpriorCodec.code_slices and refine; all that symbols depend on is a whole number of 2^-10.
 
-        `code(i, where, mu, step, rows)` chooses or decodes the symbols of slice i at the places of one pass.
+        Only the first `layers` slices; channels of the others are 0. `code(i, where, mu, step, rows)` chooses or
+        decodes the symbols of slice i at the places of one pass.
         """
         z_hat = self.medians + torch.from_numpy(hyper_symbols).view(hyper_size) * self._at("hyper_step", rate)
         features = self.h_s(z_hat[None])[..., : size[0], : size[1]]
@@ -178,7 +197,7 @@ class HyperpriorCoding:
         steps, log2_steps = (self._at(name, rate).split(self.codec.slices) for name in ("step", "log2_step"))
         units = self.log2_unit.split(self.codec.slices)
         passes = self.codec.passes(size[0], size[1], torch.device("cpu"))
-        for i, (step, log2_step, unit) in enumerate(zip(steps, log2_steps, units, strict=True)):
+        for i, (step, log2_step, unit) in enumerate(list(zip(steps, log2_steps, units, strict=True))[:layers]):
             hidden = self.first[i](torch.cat(seen, 1))
             mu, symbols = torch.zeros(2, len(unit), *size, dtype=torch.float64)
             y_hat = torch.zeros_like(mu)
@@ -199,9 +218,14 @@ class HyperpriorCoding:
     def _restore(self, coded: list[tuple[Tensor, Tensor]], features: Tensor, rate: int) -> Tensor:
         """y_hat from means and symbols, in floating point: nothing is decoded by it any more."""
         step, back = self.codec.steps(torch.tensor([rate / 65535], device=self.device))
+        known = sum(self.slices[: len(coded)])
+        rest = torch.zeros(self.codec.latents - known, *features.shape[-2:], dtype=torch.float64)
+        coded = [*coded, (rest, rest)]
         mu, symbols = (torch.cat(parts)[None].float().to(self.device) for parts in zip(*coded, strict=True))
         y_hat = mu / 2**exact.FRACTION + symbols * back
-        return self.codec.refine(y_hat, step, (features / 2**exact.FRACTION).float().to(self.device))[0].cpu()
+        y_hat = self.codec.refine(y_hat, step, (features / 2**exact.FRACTION).float().to(self.device))[0].cpu()
+        y_hat[known:] = 0
+        return y_hat
 
     def _hyper_analysis(self, y: Tensor) -> Tensor:
         return self.codec.hyper_analysis(y[None].to(self.device))[0].double().cpu()
@@ -212,6 +236,13 @@ class HyperpriorCoding:
 
     def _at(self, name: str, rate: int) -> Tensor:
         return exact.interpolate(self.levels[name], rate).double().view(-1, 1, 1)
+
+
+def _append(layers: list[list[Group]], layer: int, group: Group) -> None:
+    """Add a group of a layer, which may be new; the hyper-latents are in the first from the beginning."""
+    if layer == len(layers):
+        layers.append([])
+    layers[layer].append(group)
 
 
 def factorized_rows(size: torch.Size, rate: int) -> np.ndarray:

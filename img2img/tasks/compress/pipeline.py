@@ -14,18 +14,20 @@ import torch
 from torch import Tensor
 
 from ...checkpoints import names
-from ...errors import BitstreamError, Img2ImgError
+from ...errors import BitstreamError, UnreachableError
 from ...images import MAX_PIXELS, Picture
 from ...metrics.bitrate import bits_per_pixel
 from ...runtime import keep_big_buffers, pick_device, pick_precision
-from .bitstream import Header, Stream, Tile, may_have, read_stream, write_stream
+from .bitstream import LEAST_SIDE, Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
+from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
-from .tiles import Box, Transforms, latent_boxes
+from .tiles import Box, Transforms, latent_boxes, needed, tile_shape
 
 TILE = 1024  # pixels; 64 more or less would do as well
 RATES = 65535  # the highest rate in a file
+PREVIEW = 4  # by how much smaller a preview is
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,63 @@ class Target:
         if not 0 < given[0] < math.inf or (self.quality is not None and not 1 <= self.quality <= 100):
             raise ValueError("quality is between 1 and 100, bpp, psnr and max_bytes more than 0")
 
+    def most_bytes(self, picture: Picture) -> int | None:
+        """How large a picture's file may be, if the target says so."""
+        if self.bpp is not None:
+            return math.floor(self.bpp * picture.width * picture.height / 8)
+        return self.max_bytes
+
 
 class Coded(NamedTuple):
-    """A file's bytes, and what is known of it: bytes, bpp, quality, and psnr if it was computed."""
+    """A file's bytes, and what is known of it: bytes, bpp, quality, lossless, and psnr if it was computed."""
 
     data: bytes
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a file to decode.
+
+    Args:
+        region: x, y, width and height in pixels of what to decode; only the tiles that it touches are.
+        preview: a quarter of the size, rounded up, from the first layers of each tile: in half the time or less.
+        partial: of a truncated file show what is there: soft where layers are missing, grey where tiles are.
+
+    Raises:
+        ValueError: a region and a preview at once, or a region without pixels.
+    """
+
+    region: tuple[int, int, int, int] | None = None
+    preview: bool = False
+    partial: bool = False
+
+    def __post_init__(self) -> None:
+        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
+            raise ValueError("a region is X,Y,WIDTH,HEIGHT in pixels, X and Y from 0")
+        if self.region is not None and self.preview:
+            raise ValueError("a preview is of the whole picture, a region of its full size")
+
+    def place(self, header: Header) -> tuple[slice, slice]:
+        """Rows and columns of a picture.
+
+        Raises:
+            BitstreamError: the region reaches beyond it.
+        """
+        x, y, width, height = self.region or (0, 0, header.width, header.height)
+        if x + width > header.width or y + height > header.height:
+            region = f"{width}x{height} pixels at {x},{y}"
+            raise BitstreamError(f"the region of {region} reaches beyond the picture of {header.width}x{header.height}")
+        return slice(y, y + height), slice(x, x + width)
+
+
+WHOLE = View()
+
+
+class Decoded(NamedTuple):
+    """A picture, and what is known of how it was decoded: see Decompressor.decode."""
+
+    picture: Picture
     facts: dict[str, Any]
 
 
@@ -106,22 +160,59 @@ class Compressor:
                 quantisation).
 
         Returns:
-            the file. Metadata and alpha come back as they are; pixels as the target says.
+            the file. Metadata and alpha come back as they are; pixels as the target says, or as they are, too, where
+            that takes fewer bytes (drawings and screenshots) or the picture is a strip of less than 8 pixels.
 
         Raises:
-            Img2ImgError: the target cannot be reached, or the picture is a strip of more tiles than a file may have.
+            UnreachableError: the target cannot be reached.
         """
-        if not may_have(picture.width, picture.height, self.tile):
-            raise Img2ImgError(f"{picture.width}x{picture.height} pixels, a strip so long and thin, make no .i2i file")
-        return _Coding(self, picture, effort).reach(target or Target(quality=50))
+        target = target or Target(quality=50)
+        thin = min(picture.width, picture.height) < LEAST_SIDE
+        exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
+        if exact is not None and (thin or (target.most_bytes(picture) or 0) >= len(exact.data)):
+            return _within(exact, target.most_bytes(picture))
+        try:
+            coded = _Coding(self, picture, effort).reach(target)
+        except UnreachableError:
+            if exact is None or target.psnr is None:
+                raise
+            return exact
+        return coded if exact is None or len(coded.data) < len(exact.data) else exact
+
+
+def _exact(picture: Picture) -> Coded:
+    """The file of a picture that is stored losslessly."""
+    stream = Stream(
+        width=picture.width,
+        height=picture.height,
+        channels=picture.channels,
+        bits=picture.bits,
+        icc=picture.icc,
+        exif=picture.exif,
+        alpha=picture.alpha,
+        samples=picture.samples,
+    )
+    return _coded(picture, write_stream(stream), quality=None, lossless=True)
+
+
+def _coded(picture: Picture, data: bytes, **facts: Any) -> Coded:
+    bpp = bits_per_pixel(len(data), picture.width, picture.height)
+    return Coded(data, {"bytes": len(data), "bpp": round(bpp, 4), **facts})
+
+
+def _within(coded: Coded, limit: int | None) -> Coded:
+    if limit is not None and len(coded.data) > limit:
+        raise UnreachableError(f"{limit} bytes are too few: a picture so thin takes {len(coded.data)}")
+    return coded
 
 
 class _Coding:
     """One picture on its way into a file: transformed once, quantised as often as a target asks for."""
 
     def __init__(self, compressor: Compressor, picture: Picture, effort: int) -> None:
-        self.model, self.transforms, self.tile = compressor.model, compressor.transforms, compressor.tile
+        self.model, self.transforms = compressor.model, compressor.transforms
         self.picture, self.effort = picture, effort
+        self.tile = tile_shape(picture.width, picture.height, compressor.tile)
         self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.codec.stride)
         self.latents: list[list[Tensor]] | None = None
 
@@ -132,8 +223,7 @@ class _Coding:
         self.latents = [[self._analyse(box) for box in row] for row in self.boxes]
         if target.psnr is not None:
             return self._reach_psnr(target.psnr)
-        pixels = self.picture.width * self.picture.height
-        return self._reach_bytes(target.max_bytes or math.floor((target.bpp or 0) * pixels / 8))
+        return self._reach_bytes(target.most_bytes(self.picture) or 0)
 
     def at(self, rate: int) -> bytes:
         """The file at a rate of 0 ... RATES."""
@@ -154,6 +244,7 @@ class _Coding:
             icc=picture.icc,
             exif=picture.exif,
             alpha=picture.alpha,
+            layers=len(model.coding.slices),
             tiles=tuple(tiles),
         )
 
@@ -167,17 +258,20 @@ class _Coding:
 
     def _tile(self, latents: Latents) -> Tile:
         encoder = Encoder(self.model.coding.chooser.tables)
-        for group in latents.groups:
-            encoder.push(group.symbols, group.rows)
-        return Tile(encoder.finish(), check(latents.groups))
+        for number, layer in enumerate(latents.layers):
+            if number:
+                encoder.next_layer()
+            for group in layer:
+                encoder.push(group.symbols, group.rows)
+        return Tile(encoder.finish_layers(), check(latents.groups))
 
     def _coded(self, rate: int, data: bytes, **facts: Any) -> Coded:
-        bpp = bits_per_pixel(len(data), self.picture.width, self.picture.height)
-        return Coded(data, {"bytes": len(data), "bpp": round(bpp, 4), "quality": quality(rate), **facts})
+        return _coded(self.picture, data, quality=quality(rate), lossless=False, **facts)
 
     def _reach_bytes(self, limit: int) -> Coded:
         """The highest rate whose file is at most so large. Its size is estimated from the tables, then made sure of."""
-        fixed = len(write_stream(self._stream(0, [Tile(b"", 0)] * sum(map(len, self.boxes)))))
+        nothing = Tile((b"",) * len(self.model.coding.slices), 0)
+        fixed = len(write_stream(self._stream(0, [nothing] * sum(map(len, self.boxes)))))
 
         def fits(rate: int) -> bool:
             costs = self.model.coding.chooser.bits
@@ -187,14 +281,14 @@ class _Coding:
         rate = highest(fits)
         while len(data := self.at(rate)) > limit:
             if not rate:
-                raise Img2ImgError(f"{limit} bytes are too few: the lowest quality takes {len(data)}")
+                raise UnreachableError(f"{limit} bytes are too few: the lowest quality takes {len(data)}")
             rate = max(0, rate - RATES // 400)
         return self._coded(rate, data)
 
     def _reach_psnr(self, wanted: float) -> Coded:
         """The lowest rate whose picture is at least so good."""
         if (best := self.psnr(RATES)) < wanted:
-            raise Img2ImgError(f"{wanted:g} dB cannot be reached: the highest quality gives {best:.2f} dB")
+            raise UnreachableError(f"{wanted:g} dB cannot be reached: the highest quality gives {best:.2f} dB")
         rate = RATES - highest(lambda rate: self.psnr(RATES - rate) >= wanted)
         return self._coded(rate, self.at(rate), psnr=round(self.psnr(rate), 3))
 
@@ -203,8 +297,8 @@ class _Coding:
         picture = self.picture
         bands = (torch.cat([latents.y_hat for latents in row], 2) for row in self._quantised(rate))
         squares = 0.0
-        for area, samples in decoded(self.transforms, bands, self.boxes, picture):
-            original = picture.samples[area]
+        for place, samples in decoded(self.transforms, bands, self.boxes, picture):
+            original = picture.samples[place]
             squares += float(np.square(original.astype(np.float64) - samples).sum())
         mse = squares / picture.samples.size
         return 20 * math.log10(2**picture.bits - 1) - 10 * math.log10(mse) if mse else math.inf
@@ -229,28 +323,57 @@ class Decompressor:
         self.dtype = pick_precision(precision, self.device)
         self._loaded = {model.hash: model for model in (load_codec(name, self.device) for name in models)}
 
-    @torch.inference_mode()
-    def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Picture:
         """The picture in a file, of the size, bits, alpha and metadata that it had.
 
         Args:
             data: a whole `.i2i` file.
             max_pixels: larger pictures are refused before anything is decoded.
+            view: what of it to decode.
 
         Raises:
-            BitstreamError: the file is damaged, of another version, too large, or its model is not here.
+            BitstreamError: the file is damaged, of another version, too large, or its model is not here; or the region
+                is not in the picture.
         """
-        stream = read_stream(data, max_pixels)
+        return self.decode(data, max_pixels, view).picture
+
+    @torch.inference_mode()
+    def decode(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Decoded:
+        """What `decompress` gives, with facts: bytes and tiles that a truncated file lacks, tiles that were decoded."""
+        stream = read_stream(data, max_pixels, view.partial)
+        place = view.place(stream)
+        facts: dict[str, Any] = {}
+        if stream.missing:
+            facts |= {"missing_bytes": stream.missing, "incomplete_tiles": stream.incomplete}
+        alpha = stream.alpha if stream.alpha is None else _seen(stream.alpha[..., None], place, view)[..., 0]
+        if stream.samples is not None:
+            samples = _seen(stream.samples, place, view)
+        else:
+            samples = self._samples(stream, place, view.preview, facts)
+        return Decoded(Picture(samples, alpha, stream.exif, stream.icc, format="png"), facts)
+
+    def _samples(self, stream: Stream, place: tuple[slice, slice], preview: bool, facts: dict[str, Any]) -> np.ndarray:
+        """Of a place in the picture; of all of it at a quarter of its size for a preview."""
         model = self._model(stream)
-        if stream.tile % model.codec.stride:
-            raise BitstreamError(
-                f"damaged .i2i file: tiles of {stream.tile} pixels do not suit the codec {model.name!r}"
-            )
+        if any(side % model.codec.stride for side in stream.tile):
+            raise BitstreamError(f"damaged .i2i file: its tiles do not suit the codec {model.name!r}")
+        slices = model.coding.slices
+        if stream.layers not in (1, len(slices)):
+            raise BitstreamError(f"damaged .i2i file: {stream.layers} layers do not suit the codec {model.name!r}")
+        layers = preview_layers(slices) if preview else len(slices)
         boxes = latent_boxes(stream.width, stream.height, stream.tile, model.codec.stride)
-        samples = np.empty((stream.height, stream.width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
-        for area, pixels in decoded(Transforms(model.codec, self.dtype), _bands(stream, model, boxes), boxes, stream):
-            samples[area] = pixels
-        return Picture(samples, stream.alpha, stream.exif, stream.icc, format="png")
+        tiles = dict(zip((box for row in boxes for box in row), stream.tiles, strict=True))
+        area = _latents_of(place, model.codec.stride)
+        chosen = needed(boxes, area)
+        facts["tiles"] = sum(map(len, chosen))
+        bands = (torch.cat([_decode_tile(tiles[box], model, box, stream, layers) for box in row], 2) for row in chosen)
+        reduce = PREVIEW if preview else 1
+        height, width = (-(-(part.stop - part.start) // reduce) for part in place)
+        samples = np.empty((height, width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
+        transforms = Transforms(model.codec, self.dtype)
+        for where, pixels in decoded(transforms, bands, chosen, stream, place, reduce):
+            samples[where] = pixels
+        return samples
 
     def _model(self, header: Header) -> LoadedCodec:
         if header.model_hash not in self._loaded and header.model in names("compress"):
@@ -268,24 +391,47 @@ class Decompressor:
         )
 
 
-def _bands(stream: Stream, model: LoadedCodec, boxes: list[list[Box]]) -> Iterator[Tensor]:
-    """The latents of each row of tiles.
+def _decode_tile(tile: Tile, model: LoadedCodec, box: Box, stream: Stream, layers: int) -> Tensor:
+    """The latents of a tile, from its first layers or what there is of them.
 
     Raises:
         BitstreamError: the symbols are not those that were coded.
     """
-    tiles = iter(stream.tiles)
-    for row in boxes:
-        yield torch.cat([_decode_tile(next(tiles), model, box, stream.rate) for box in row], 2)
-
-
-def _decode_tile(tile: Tile, model: LoadedCodec, box: Box, rate: int) -> Tensor:
+    slices = model.coding.slices
+    there = len(tile.layers) if stream.layers > 1 else len(tile.layers) * len(slices)
     decoder = Decoder(tile.payload, model.coding.chooser.tables)
-    latents = model.coding.decode(decoder, box.height, box.width, rate)
-    decoder.finish()
-    if check(latents.groups) != tile.check:
-        raise BitstreamError("a tile decodes to other symbols than were coded")
+    latents = model.coding.decode(decoder, box.height, box.width, stream.rate, min(layers, there))
+    if min(layers, there) == len(slices):
+        decoder.finish()
+        if check(latents.groups) != tile.check:
+            raise BitstreamError("a tile decodes to other symbols than were coded")
     return latents.y_hat
+
+
+def preview_layers(slices: Sequence[int]) -> int:
+    """How many layers a preview is made of: those that hold a quarter of the channels."""
+    return next(count for count in range(1, len(slices) + 1) if PREVIEW * sum(slices[:count]) >= sum(slices))
+
+
+def _seen(samples: np.ndarray, place: tuple[slice, slice], view: View) -> np.ndarray:
+    """What a view shows of samples (H, W, C) that are there already."""
+    return smaller(samples) if view.preview else np.ascontiguousarray(samples[place])
+
+
+def smaller(samples: np.ndarray) -> np.ndarray:
+    """Samples (H, W, C) at a quarter of their size, rounded up: means of squares of PREVIEW pixels."""
+    height, width, channels = samples.shape
+    edges = [(0, -side % PREVIEW) for side in (height, width)]
+    blocks = np.pad(samples, (*edges, (0, 0)), mode="edge").reshape(
+        -(-height // PREVIEW), PREVIEW, -(-width // PREVIEW), PREVIEW, channels
+    )
+    return np.rint(blocks.mean((1, 3), dtype=np.float32)).astype(samples.dtype)
+
+
+def _latents_of(place: tuple[slice, slice], stride: int) -> Box:
+    """The latents whose squares of pixels cover a place."""
+    rows, columns = place
+    return Box(rows.start // stride, -(-rows.stop // stride), columns.start // stride, -(-columns.stop // stride))
 
 
 def check(groups: Sequence[Group]) -> int:
@@ -310,20 +456,38 @@ class _Format(Protocol):
 
 
 def decoded(
-    transforms: Transforms, bands: Iterable[Tensor], boxes: list[list[Box]], format: _Format
+    transforms: Transforms,
+    bands: Iterable[Tensor],
+    boxes: list[list[Box]],
+    format: _Format,
+    place: tuple[slice, slice] | None = None,
+    reduce: int = 1,
 ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """Samples (h, w, C) of each tile, as integers, and where in the picture they belong."""
-    stride = transforms.codec.stride
-    for row, tiles in zip(boxes, transforms.synthesise(bands, boxes[0]), strict=True):
-        for box, x_hat in zip(row, tiles, strict=True):
-            top, left = box.top * stride, box.left * stride
-            height, width = min(box.height * stride, format.height - top), min(box.width * stride, format.width - left)
-            pixels = x_hat[:, :height, :width]
-            if format.channels == 1:
-                pixels = pixels.mean(0, keepdim=True)
-            levels = pixels.clamp(0, 1).mul(2**format.bits - 1).round().permute(1, 2, 0).numpy()
-            area = slice(top, top + height), slice(left, left + width)
-            yield area, levels.astype(np.dtype(f"u{format.bits // 8}"))
+    """Samples (h, w, C) of each tile, as integers, and where in the result they belong.
+
+    Args:
+        transforms: of the codec.
+        bands: y_hat of each row of `boxes`.
+        boxes: tiles, all that the place needs.
+        format: of the picture.
+        place: what of the picture to make; all without.
+        reduce: by how much smaller the result is.
+    """
+    size = transforms.codec.stride // reduce
+    rows, columns = place or (slice(0, format.height), slice(0, format.width))
+    top, bottom, left, right = (side // reduce for side in (rows.start, rows.stop, columns.start, columns.stop))
+    bottom, right = -(-rows.stop // reduce), -(-columns.stop // reduce)
+    area = _latents_of((rows, columns), transforms.codec.stride)
+    for box, x_hat in transforms.synthesise(bands, boxes, area, reduce):
+        first, begin = box.top * size, box.left * size
+        part = Box(first, box.bottom * size, begin, box.right * size).common(Box(top, bottom, left, right))
+        assert part is not None  # a box holds a pixel of the place at least
+        pixels = x_hat[:, part.top - first : part.bottom - first, part.left - begin : part.right - begin]
+        if format.channels == 1:
+            pixels = pixels.mean(0, keepdim=True)
+        levels = pixels.clamp(0, 1).mul(2**format.bits - 1).round().permute(1, 2, 0).numpy()
+        where = slice(part.top - top, part.bottom - top), slice(part.left - left, part.right - left)
+        yield where, levels.astype(np.dtype(f"u{format.bits // 8}"))
 
 
 def highest(holds: Callable[[int], bool]) -> int:

@@ -1,6 +1,9 @@
 """Pixels to latents and back, tile by tile, as if there were no tiles: each is computed with what surrounds it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...images import Picture
+from .bitstream import TILE_UNIT
 from .model import Codec
 
 MARGIN = 2  # latents around a tile that its pixels depend on, and strides of pixels that its latents depend on
@@ -29,17 +33,52 @@ class Box(NamedTuple):
     def width(self) -> int:
         return self.right - self.left
 
+    def widened(self, margin: int) -> Box:
+        """By a margin on all sides; it may begin before 0."""
+        return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
 
-def latent_boxes(width: int, height: int, tile: int, stride: int) -> list[list[Box]]:
-    """The tiles of a picture in latents, row by row; those at the right and at the bottom are what is left."""
-    rows, columns = (
+    def common(self, other: Box) -> Box | None:
+        """What lies in both; None if nothing does."""
+        top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
+        left, right = max(self.left, other.left), min(self.right, other.right)
+        return Box(top, bottom, left, right) if top < bottom and left < right else None
+
+
+def tile_shape(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height of a picture's tiles: squares of this side, or in a strip what has as many pixels as one."""
+    whole = -(-width // TILE_UNIT) * TILE_UNIT, -(-height // TILE_UNIT) * TILE_UNIT
+    w, h = min(whole[0], side), min(whole[1], side)
+    if h < side:
+        w = min(whole[0], side * side // h // TILE_UNIT * TILE_UNIT)
+    elif w < side:
+        h = min(whole[1], side * side // w // TILE_UNIT * TILE_UNIT)
+    return w, h
+
+
+def latent_boxes(width: int, height: int, tile: tuple[int, int], stride: int) -> list[list[Box]]:
+    """The tiles of a picture in latents, row by row; those at the right and at the bottom are what is left.
+
+    Args:
+        width: of the picture in pixels.
+        height: likewise.
+        tile: width and height in pixels.
+        stride: pixels of a latent.
+    """
+    columns, rows = (
         [
-            (begin, min(begin + tile // stride, -(-side // stride)))
-            for begin in range(0, -(-side // stride), tile // stride)
+            (begin, min(begin + step // stride, -(-side // stride)))
+            for begin in range(0, -(-side // stride), step // stride)
         ]
-        for side in (height, width)
+        for side, step in ((width, tile[0]), (height, tile[1]))
     )
     return [[Box(*row, *column) for column in columns] for row in rows]
+
+
+def needed(boxes: list[list[Box]], area: Box) -> list[list[Box]]:
+    """The tiles that pixels of an area, in latents, depend on."""
+    wide = area.widened(MARGIN)
+    rows = ([box for box in row if box.common(wide)] for row in boxes)
+    return [row for row in rows if row]
 
 
 class Transforms:
@@ -68,33 +107,48 @@ class Transforms:
         top, left = min(MARGIN, box.top), min(MARGIN, box.left)
         return y[:, top : top + box.height, left : left + box.width]
 
-    def synthesise(self, bands: Iterable[Tensor], columns: list[Box]) -> Iterator[list[Tensor]]:
-        """Pixels of the tiles of each band, from bands of latents one below the other.
+    def synthesise(
+        self, bands: Iterable[Tensor], boxes: list[list[Box]], area: Box, reduce: int = 1
+    ) -> Iterator[tuple[Box, Tensor]]:
+        """Pixels of an area, tile by tile, from bands of latents one below the other.
 
         Args:
-            bands: y_hat (M, h, W / stride) of each row of tiles.
-            columns: the tiles' boxes in the first row.
+            bands: y_hat (M, h, w) of each row of tiles.
+            boxes: these tiles, all that `needed` names.
+            area: in latents.
+            reduce: 1, or a divisor of the stride by which the picture is made smaller: means of squares of pixels.
 
         Yields:
-            x_hat (C, h * stride, w * stride) of each tile of a row, float32 on the CPU, not clamped.
+            the part of a tile that lies in the area, and its x_hat (C, h * stride / reduce, w * stride / reduce),
+            float32 on the CPU, not clamped.
         """
         above: Tensor | None = None
         waiting: Tensor | None = None
-        for below in [*bands, None]:
+        rows = iter(boxes)
+        for below in chain(bands, [None]):
             if waiting is not None:
+                row = next(rows)
                 around = [above, waiting, None if below is None else below[:, :MARGIN]]
                 plane = torch.cat([part for part in around if part is not None], 1)
-                top = 0 if above is None else above.shape[1]
-                yield [self._synthesise(plane, top, waiting.shape[1], box) for box in columns]
+                top = row[0].top - (0 if above is None else above.shape[1])
+                for box in row:
+                    if part := box.common(area):
+                        yield part, self._synthesise(plane, top, row[0].left, part, reduce)
                 above = waiting[:, -MARGIN:]
             waiting = below
 
-    def _synthesise(self, plane: Tensor, top: int, height: int, box: Box) -> Tensor:
-        stride, margin = self.codec.stride, min(MARGIN, box.left)
-        part = plane[None, :, :, box.left - margin : box.right + MARGIN].to(self.device)
+    def _synthesise(self, plane: Tensor, top: int, left: int, box: Box, reduce: int) -> Tensor:
+        """Of a box, from a plane of latents that begins at row `top` and column `left` of the picture's."""
+        size = self.codec.stride // reduce
+        wide = box.widened(MARGIN).common(Box(top, top + plane.shape[1], left, left + plane.shape[2]))
+        assert wide is not None
+        part = plane[None, :, wide.top - top : wide.bottom - top, wide.left - left : wide.right - left].to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            x_hat = self.codec.synthesis(part.contiguous(memory_format=torch.channels_last)).float().cpu()[0]
-        return x_hat[:, top * stride : (top + height) * stride, margin * stride : (margin + box.width) * stride]
+            x_hat = self.codec.synthesis(part.contiguous(memory_format=torch.channels_last)).float()
+        if reduce > 1:
+            x_hat = torch.nn.functional.avg_pool2d(x_hat, reduce)
+        rows = slice((box.top - wide.top) * size, (box.bottom - wide.top) * size)
+        return x_hat.cpu()[0, :, rows, (box.left - wide.left) * size : (box.right - wide.left) * size]
 
 
 def _reflected(side: int, begin: int, end: int) -> np.ndarray:
