@@ -40,7 +40,7 @@ def _is_bitstream(path: Path) -> bool:
 def _bitstream(path: Path) -> dict[str, Any]:
     from img2img.errors import BitstreamError
     from img2img.metrics.bitrate import bits_per_pixel
-    from img2img.tasks.compress.bitstream import VERSION, read_header, section_sizes
+    from img2img.tasks.compress.bitstream import read_header, section_sizes
 
     data = path.read_bytes()
     try:

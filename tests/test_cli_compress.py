@@ -336,9 +336,9 @@ def test_info_says_what_a_file_says_of_itself(model: str) -> None:
     size = Path("a.png").stat().st_size
     assert said.pop("tile") == [32, 32]
     expected = {
-        "file": "a.png", "bytes": size, "format": "i2i", "version": 2, "lossless": False, "model": "untrained", "model_here": False,
-        "width": 30, "height": 20, "channels": 1, "bits": 16, "alpha": True, "icc_profile": True, "exif": False,
-        "quality": 30, "bpp": round(8 * size / 600, 4), "tiles": 1,
+        "file": "a.png", "bytes": size, "format": "i2i", "version": 2, "lossless": False, "model": "untrained",
+        "model_here": False, "width": 30, "height": 20, "channels": 1, "bits": 16, "alpha": True, "icc_profile": True,
+        "exif": False, "quality": 30, "bpp": round(8 * size / 600, 4), "tiles": 1,
     }  # fmt: skip
     assert {key: said[key] for key in expected} == expected
     assert list(said["sections"]) == ["header", "icc_profile", "alpha", "tiles"]
