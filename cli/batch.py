@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import click
 
 from .debug import debugging
 from .pipeline import Pipeline, Result, Task
-from .plan import STREAM, Naming, Plan, make_plan
+from .plan import STREAM, Job, Naming, Plan, make_plan
 from .report import say_error, say_note
 from .shard import Shard
 
@@ -49,7 +49,12 @@ class BatchOptions:
         return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
 
 
-def run(batch: BatchOptions, naming: Naming, prepare: Callable[[int], Task[X, Y]]) -> None:
+def run(
+    batch: BatchOptions,
+    naming: Naming,
+    prepare: Callable[[int], Task[X, Y]],
+    begin: Callable[[Sequence[Job]], None] = lambda skipped: None,
+) -> None:
     """Do what the command line asks for.
 
     Args:
@@ -57,6 +62,7 @@ def run(batch: BatchOptions, naming: Naming, prepare: Callable[[int], Task[X, Y]
         naming: how outputs are called.
         prepare: loads what so many inputs need. Called once, if there is anything to do, after all that can be refused
             was.
+        begin: is told, once all that can be refused was, of the outputs that exist and are skipped.
 
     Raises:
         click.UsageError: the command line does not make sense; nothing was computed.
@@ -75,6 +81,7 @@ def run(batch: BatchOptions, naming: Naming, prepare: Callable[[int], Task[X, Y]
     _check_streams(batch, plan)
     for note in plan.notes:
         say_note(note)
+    begin(plan.skipped)
     with ExitStack() as stack:
         report = Report(batch, len(plan.jobs), stack)
         for name, problem in plan.problems:
@@ -155,6 +162,9 @@ class Report:
             line = json.dumps(facts).encode()
         with self.bar.external_write_mode(sys.stderr):
             click.echo(line)
+            if not self.batch.json:  # files beside the output
+                for beside in result.facts.get("maps", {}).values():
+                    click.echo(os.fsencode(beside))
 
     def lost(self, source: str, what: str) -> None:
         """Say what an output lacks; of many inputs that lack the same only the first is named, at once."""

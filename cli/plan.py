@@ -108,11 +108,13 @@ class Plan:
         jobs: what is to be computed, in a fixed order.
         problems: inputs that give nothing, and why; the rest goes on without them.
         notes: what the user should know beforehand.
+        skipped: what is done already.
     """
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)
 
 
 def make_plan(
@@ -334,6 +336,8 @@ def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming
         first = first or job.target
         if existing == "overwrite":
             yield job
+        else:
+            plan.skipped.append(job)
     if present and existing == "refuse":
         more = f" and {present - 1} more exist" if present > 1 else " exists"
         # Without a suffix it may be an original: photo.png, from which the photo.i2i came that is decompressed now.

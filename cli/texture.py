@@ -1,33 +1,32 @@
 """`img2img texture`."""
 
-import json
 import math
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-import img2img
 from img2img.checkpoints import names
 
 from . import options
 from .batch import BatchOptions, run
+from .journal import Journal
+from .patchwork import MODES, Made, Map, Mode, Patchwork, Sides, check_maps, read_named
 from .pictures import picture_naming
-from .pipeline import Task, whole_file
+from .pipeline import Task
 from .plan import Job
-from .report import describe, say_error, say_note
+from .report import say_note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from img2img.images import Picture
-    from img2img.metrics.texture import Diversity
     from img2img.tasks.texture import Texture, TextureNetwork
     from img2img.tasks.texture.methods.optimize import Watch
 
@@ -162,7 +161,54 @@ class DescriptorName(click.ParamType):
     help="Of optimize: evaluations of the loss; from noise as many on each level, coarse to fine.  [default: 20; 100 "
     "from noise]",
 )
-@click.option("--tileable", is_flag=True, help="The texture fits itself at its borders.")
+@click.option(
+    "--tileable",
+    is_flag=True,
+    help="The texture fits itself at its borders, as those by patches always do.",
+)
+@click.option(
+    "--tile-axis",
+    type=click.Choice(("x", "y", "both")),
+    help="It fits itself from left to right (x), top to bottom (y), or both, which is --tileable. With --seamless: "
+    "what the picture is changed for.",
+)
+@click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A picture of the sample's size: white where it may be used. What is transparent never is.",
+)
+@click.option(
+    "--rotate",
+    is_flag=True,
+    help="Pieces of the sample may be turned by quarters: fewer repeats. Not for normal maps, nor where light comes "
+    "from one side.",
+)
+@click.option("--mirror", is_flag=True, help="Pieces of the sample may be mirrored left to right; as --rotate.")
+@click.option(
+    "--map",
+    "maps",
+    type=Map(),
+    multiple=True,
+    help="A further map of the sample (normals, roughness, height): it is put together of the same pieces, value for "
+    "value. May be given several times; a.png with --map normal=n.png gives a_texture_normal.png, too.",
+)
+@click.option(
+    "--seamless",
+    is_flag=True,
+    help="No new texture: the picture itself is made to fit itself, changed near its border only.",
+)
+@click.option(
+    "--fill",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="MASK",
+    help="No new texture: what is white in MASK is filled with what lies around it, the rest stays.",
+)
+@click.option(
+    "--extend",
+    type=Sides(),
+    help="No new texture: more of the picture around it, so many pixels on each side, or left, top, right, bottom.",
+)
 @click.option(
     "--colour",
     type=click.Choice(("keep", "match", "luminance")),
@@ -221,6 +267,14 @@ def texture(
     loss: Any,
     steps: int | None,
     tileable: bool,
+    tile_axis: str | None,
+    mask: str | None,
+    rotate: bool,
+    mirror: bool,
+    maps: tuple[tuple[str, str], ...],
+    seamless: bool,
+    fill: str | None,
+    extend: tuple[int, ...] | None,
     colour: Any,
     mix: tuple[float, ...] | None,
     seed: int,
@@ -241,7 +295,11 @@ def texture(
     after the first. With --net pebbles.safetensors and no INPUT the network gives its name.
 
     A grey sample gives a grey texture, one of 16 bits one of 16 bits; alpha and EXIF belong to the sample and are left
-    out.
+    out. What needs the sample's own pixels (--rotate, --mirror, --map, --seamless, --fill, --extend) is done by
+    patches.
+
+    The same seed gives the same bytes: by patches for any number of threads; by the other methods on the same machine
+    with as many threads as before.
     """
     width, height = size
     if width * height > max_pixels:
@@ -250,11 +308,36 @@ def texture(
         raise click.UsageError(f"--descriptor-weights is for --descriptor vgg19, not {descriptor}")
     if seed + count - 1 > LAST_SEED:
         raise click.UsageError(f"--seed {seed} and --count {count}: there is no seed beyond {LAST_SEED}")
+    mode = _mode(seamless, fill, extend)
+    if mode != "texture" or rotate or mirror or maps:
+        _check_by_patches(mode, method)
+        method = "patches"
     _check_method(method, net, batch.inputs, report, loss)
+    check_maps(maps, batch)
+    if tileable and tile_axis in ("x", "y"):
+        raise click.UsageError(f"--tileable and --tile-axis {tile_axis} contradict each other")
+    wraps: Any = tile_axis if tile_axis in ("x", "y") else tileable or tile_axis == "both"
+    if wraps in ("x", "y") and method == "network":
+        raise click.UsageError(f"--tile-axis {wraps} is not for --method network")
     if start == "patches" and mix is not None:
         raise click.UsageError("--start patches is for one sample; --mix starts from noise")
+    if mask and mix is not None:
+        raise click.UsageError("--mask belongs to one sample, --mix to several")
     start = start or ("patches" if mix is None else "noise")
     steps = steps or STEPS[start]
+    patchwork = Patchwork(
+        mode,
+        (height, width),
+        seed,
+        tile_axis or "both",
+        extend or (0, 0, 0, 0),
+        rotate,
+        mirror,
+        fill or mask,
+        maps,
+        batch.overwrite,
+        max_pixels,
+    )
     if save:
         _check_save(save, batch, joined=mix is not None)
     loss = loss or ("gram" if method == "network" else "shifted")
@@ -262,7 +345,7 @@ def texture(
     journal = Journal(report, max_seam)
     numbers = {"start": start, "steps": steps, "train_steps": train_steps}
     settings = _settings(method, net, descriptor, loss, numbers)
-    settings |= {"tileable": tileable, "colour": colour} | ({} if shares is None else {"mix": shares})
+    settings |= {"tileable": wraps, "colour": colour} | ({} if shares is None else {"mix": shares})
 
     def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
         from img2img.images import write_picture
@@ -274,11 +357,12 @@ def texture(
 
         return read_picture(file, max_pixels, frame=keeping.frame, strict=keeping.strict)
 
-    def prepare(_inputs: int) -> "Task[Picture | None, Picture]":
+    def prepare(_inputs: int) -> "Task[Any, Any]":
         if method == "patches" and not (report or max_seam):
-            return _by_patches((height, width), seed, read, write)
+            return patchwork.task(read, write)
         from img2img.metrics.texture import seam_scores
         from img2img.tasks.texture import Texture, TextureNetwork
+        from img2img.tasks.texture.by_patches import opaque
 
         def synthesiser() -> "Texture":
             return Texture.from_pretrained(descriptor, descriptor_weights, device, precision)
@@ -293,63 +377,75 @@ def texture(
                 trained = network or networks.trained(job, pictures, samples)
                 return trained((height, width), tileable=tileable, seed=own, colour=colour)
             assert texture is not None
-            asked: dict[str, Any] = {"tileable": tileable, "seed": own, "mix": shares, "colour": colour, "loss": loss}
+            asked: dict[str, Any] = {"tileable": wraps, "seed": own, "mix": shares, "colour": colour, "loss": loss}
             with _progress() as watch:
                 return texture(samples, (height, width), start=start, steps=steps, watch=watch, **asked)
 
-        def make(first: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
-            pictures = [] if first is None else [first, *(_read(name, max_pixels) for name in job.more)]
-            samples = [picture.to_tensor() for picture in pictures]
+        def make(first: "Picture | None", job: Job) -> "tuple[Made, dict[str, Any]]":
+            pictures = [] if first is None else [first, *(read_named(name, max_pixels) for name in job.more)]
+            facts: dict[str, Any]
             if method == "patches":
-                result = _patchwork(pictures[0], (height, width), seed + job.copy)
+                made, facts = patchwork(pictures[0], job)
             else:
-                result = _as_the_sample(_model(pictures, network), grow(pictures, samples, job))
-            facts: dict[str, Any] = {"width": width, "height": height, "seed": seed + job.copy}
+                usable = [opaque(picture, patchwork.mask_picture, seed) for picture in pictures]
+                image = grow(usable, [picture.to_tensor() for picture in usable], job)
+                made = Made(_as_the_sample(_model(pictures, network), image))
+                facts = {"width": width, "height": height, "seed": seed + job.copy}
             if report or max_seam:
-                seen = result.to_tensor()  # what is written: clipped and rounded
+                samples = [picture.to_tensor() for picture in pictures]
+                seen = made.picture.to_tensor()  # what is written: clipped and rounded
                 facts |= texture.measure(seen, samples, shares) if texture and report else {"seam": seam_scores(seen)}
                 sources = job.sources if pictures else ()
                 journal.add(job.target, sources, settings | facts, seen, samples or _colours(network))
-            return result, facts
+            return made, facts
 
         return Task(
             read=lambda file: read(file) if batch.inputs else None,
             apply=make,
-            write=write,
-            size=lambda picture: picture.samples.nbytes if picture else 0,
+            write=lambda made, file, format: patchwork.write(made, file, format, write),
+            size=lambda picture: picture.nbytes if picture else 0,
             with_job=True,
         )
 
-    naming = replace(picture_naming("_texture", format), copies=count, joined=shares is not None)
+    naming = replace(picture_naming(f"_{mode}", format), copies=count, joined=shares is not None)
     try:
-        run(batch if batch.inputs else replace(batch, inputs=(net or "",)), naming, prepare)
+        run(batch if batch.inputs else replace(batch, inputs=(net or "",)), naming, prepare, journal.begin)
     finally:
         journal.close()
     if journal.seams:
         raise click.exceptions.Exit(1)
 
 
-def _by_patches(size: tuple[int, int], seed: int, read: Any, write: Any) -> "Task[Picture | None, Picture]":
-    """What needs no PyTorch, and is done before that would be there."""
+def _mode(seamless: bool, fill: str | None, extend: tuple[int, ...] | None) -> Mode:
+    """What is to be made.
 
-    def make(sample: "Picture | None", job: Job) -> "tuple[Picture, dict[str, Any]]":
-        assert sample is not None
-        own = seed + job.copy
-        return _patchwork(sample, size, own), {"width": size[1], "height": size[0], "seed": own}
-
-    return Task(
-        read=read,
-        apply=make,
-        write=write,
-        size=lambda picture: picture.samples.nbytes if picture else 0,
-        with_job=True,
-    )
+    Raises:
+        click.UsageError: several things.
+    """
+    asked = {"seamless": seamless, "filled": fill, "extended": extend}
+    modes = [mode for mode in MODES if asked.get(mode)]
+    if len(modes) > 1:
+        raise click.UsageError("--seamless, --fill and --extend are three different things")
+    return modes[0] if modes else "texture"
 
 
-def _patchwork(sample: "Picture", size: tuple[int, int], seed: int) -> "Picture":
-    from img2img.tasks.texture.by_patches import grown, looked_up
+def _check_by_patches(mode: Mode, method: str) -> None:
+    """Refuse what has no part in pictures of a sample's own pixels.
 
-    return looked_up(sample, grown(sample, size, seed)).as_sample()
+    Raises:
+        click.UsageError: so.
+    """
+    asked = [name for name in ("rotate", "mirror", "maps", "seamless", "fill", "extend") if options.given(name)]
+    if method != "patches" and options.given("method"):
+        raise click.UsageError(
+            f"--{'map' if asked[0] == 'maps' else asked[0]} is done by patches, not by --method {method}"
+        )
+    if mode == "texture":
+        return
+    idle = ("size", "rotate", "mirror", "mask", "report", *([] if mode == "seamless" else ["max_seam", "tile_axis"]))
+    for name in (*idle, "tileable"):
+        if options.given(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} has no part in a picture that is {mode}")
 
 
 def _check_method(method: str, net: str | None, inputs: Sequence[str], report: str | None, loss: str | None) -> None:
@@ -517,17 +613,6 @@ def _shares(mix: tuple[float, ...], inputs: Sequence[str]) -> tuple[float, ...]:
     return mix
 
 
-def _read(name: str, max_pixels: int) -> "Picture":
-    """A further sample; what is wrong with it is said with its name."""
-    from img2img.errors import ImageError
-    from img2img.images import read_picture
-
-    try:
-        return read_picture(Path(name), max_pixels)
-    except (OSError, ImageError) as error:
-        raise ImageError(f"{name}: {describe(error)}") from error
-
-
 def _as_the_sample(sample: "Picture", image: "Tensor") -> "Picture":
     """A texture with the sample's bits and colour profile."""
     return sample.as_sample().with_tensor(image)
@@ -546,63 +631,3 @@ def _progress() -> "Iterator[Watch]":
             bar.update((progress.level - 1) * progress.steps + progress.step - bar.n)
 
         yield watch
-
-
-@dataclass
-class Journal:
-    """What is measured of the textures: the file of --report, and which of them break --max-seam.
-
-    Args:
-        path: of the file; None for none.
-        max_seam: None allows any.
-
-    Raises:
-        click.UsageError: the file could not be written, or is something else that it would replace.
-    """
-
-    path: str | None
-    max_seam: float | None
-    seams: list[str] = field(default_factory=list)
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    groups: "dict[tuple[str, ...], Diversity]" = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.path is None:
-            return
-        file = Path(self.path)
-        if not os.access(file.parent, os.W_OK):
-            raise click.UsageError(f"--report {self.path}: nothing can be written to {file.parent}")
-        if file.exists():
-            with file.open("rb") as before:
-                if before.read(1) not in (b"", b"{"):
-                    raise click.UsageError(f"--report {self.path}: this is no report and will not be replaced")
-
-    def add(
-        self,
-        target: str,
-        sources: tuple[str, ...],
-        facts: dict[str, Any],
-        texture: "Tensor",
-        samples: "Sequence[Tensor]",
-    ) -> None:
-        """Take down one texture (C, H, W), made of samples from these sources, if there are any."""
-        from img2img.metrics.texture import Diversity
-
-        group = self.groups.setdefault(sources, Diversity(samples[0]))
-        group.add(texture)
-        self.entries.append({"output": target, "samples": list(sources), **facts})
-        for direction, score in facts["seam"].items():
-            if self.max_seam is not None and score > self.max_seam:
-                self.seams.append(f"{target}: its {direction} seam score {score:.1f} is above {self.max_seam:g}")
-
-    def close(self) -> None:
-        """Write the report, and say which seams are too strong."""
-        for seam in self.seams:
-            say_error(seam)
-        if self.path is None:
-            return
-        for entry in self.entries:
-            entry["diversity"] = self.groups[tuple(entry["samples"])].value()
-        report = {"img2img": img2img.__version__, "textures": self.entries}
-        with whole_file(self.path, overwrite=True) as file:
-            file.write(json.dumps(report, indent=1).encode() + b"\n")

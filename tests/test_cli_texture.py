@@ -205,6 +205,11 @@ def test_tiny_and_flat_samples() -> None:
         (("--max-seam", "0"), "no number above 0"),
         (("--method", "magic"), "'magic' is not"),
         (("--method", "patches"), "--descriptor has no part in --method patches"),
+        (("--map", "n=b.png", "--method", "optimize"), "--map is done by patches"),
+        (("--map", "b.png"), "no map such as"),
+        (("--map", "n=missing.png"), "no such file"),
+        (("--start", "patches", "b.png", "--mix", "0.5"), "--start patches is for one sample"),
+        (("--tileable", "--tile-axis", "x"), "contradict"),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(args: tuple[str, ...], words: str) -> None:
@@ -278,3 +283,135 @@ def test_patches_are_the_samples_pixels_and_leave_its_transparent_ones_out() -> 
     result = run("texture", "a.png", "--method", "patches", "-o", "c.png")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "transparent" in result.stderr
+
+
+def patches(*args: str) -> Result:
+    return run("texture", *args)
+
+
+def numbered(height: int, width: int) -> np.ndarray:
+    """A map whose values say which pixel it is of."""
+    return np.arange(height * width, dtype=np.uint16).reshape(height, width, 1)
+
+
+def test_maps_are_put_together_as_the_texture_is_value_for_value() -> None:
+    sample = gravel(60)
+    save("a.png", sample)
+    save("where.png", numbered(60, 60))
+    result = patches("a.png", "--map", "where=where.png", "--size", "70x50")
+    assert (result.exit_code, result.stdout) == (0, "a_texture.png\na_texture_where.png\n")
+    where = pixels("a_texture_where.png")[..., 0]
+    assert (where.dtype, where.shape) == (np.uint16, (50, 70))
+    np.testing.assert_array_equal(pixels("a_texture.png"), sample.reshape(-1, 3)[where])
+    Path("a_texture.png").unlink()
+    again = patches("a.png", "--map", "where=where.png", "--size", "70x50")
+    assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    assert "a_texture_where.png exists already" in again.stderr
+    result = patches("a.png", "--map", "where=where.png", "--size", "70x50", "--count", "2", "--json", "-o", "out/")
+    facts = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [fact["maps"] for fact in facts] == [{"where": f"out/a_{i}_where.png"} for i in (1, 2)]
+    assert (pixels("out/a_1_where.png") != pixels("out/a_2_where.png")).mean() > 0.5
+    save("small.png", numbered(59, 60))
+    result = patches("a.png", "--map", "n=small.png", "-o", "b.png")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "60x59" in result.stderr
+
+
+def test_a_picture_is_made_seamless_by_what_is_near_its_border() -> None:
+    rows, columns = np.mgrid[0:80, 0:96]
+    slope = gravel(96)[:80] // 2 + (rows + columns)[..., None].astype(np.uint8) // 2
+    save("a.png", slope, exif=None)
+    save("where.png", numbered(80, 96))
+    result = patches("a.png", "--seamless", "--map", "where=where.png", "--max-seam", "4")
+    assert (result.exit_code, result.stdout) == (0, "a_seamless.png\na_seamless_where.png\n")
+    made, where = pixels("a_seamless.png"), pixels("a_seamless_where.png")
+    inside = (slice(16, -16), slice(16, -16))
+    np.testing.assert_array_equal(made[inside], slope[inside])
+    np.testing.assert_array_equal(made, slope.reshape(-1, 3)[where[..., 0]])
+    assert (made != slope).any()
+    result = patches("a.png", "--seamless", "--tile-axis", "x", "-o", "x.png")
+    assert result.exit_code == 0
+    np.testing.assert_array_equal(pixels("x.png")[:, 16:-16], slope[:, 16:-16])
+
+
+def test_holes_are_filled_with_what_is_around_them() -> None:
+    sample = gravel(90)
+    hole = np.zeros((90, 90, 1), np.uint8)
+    hole[30:50, 40:70] = 255
+    holed = np.where(hole > 0, np.uint8([255, 0, 255]), sample)
+    save("a.png", holed)
+    save("hole.png", hole)
+    save("where.png", numbered(90, 90))
+    result = patches("a.png", "--fill", "hole.png", "--map", "where=where.png")
+    assert (result.exit_code, result.stdout) == (0, "a_filled.png\na_filled_where.png\n")
+    made, where = pixels("a_filled.png"), pixels("a_filled_where.png")[..., 0]
+    outside = hole[..., 0] == 0
+    np.testing.assert_array_equal(made[outside], sample[outside])
+    assert outside.reshape(-1)[where].all()
+    save("hole.png", hole[:-1])
+    assert "the mask has 90x89 pixels" in patches("a.png", "--fill", "hole.png", "-o", "b.png").stderr
+    save("hole.png", np.full_like(hole, 255))
+    assert patches("a.png", "--fill", "hole.png", "-o", "b.png").exit_code == 1
+
+
+def test_a_picture_is_extended_around_itself() -> None:
+    sample = gravel(50)
+    save("a.png", sample)
+    result = patches("a.png", "--extend", "9,0,20,13")
+    assert (result.exit_code, result.stdout) == (0, "a_extended.png\n")
+    made = pixels("a_extended.png")
+    assert made.shape == (63, 79, 3)
+    np.testing.assert_array_equal(made[:50, 9:59], sample)
+    for words in (
+        ("--extend", "9,9"),
+        ("--extend", "0"),
+        ("--extend", "5", "--seamless"),
+        ("--extend", "5", "--size", "9"),
+    ):
+        assert patches("a.png", *words, "-o", "b.png").exit_code == 2
+
+
+def test_what_a_mask_or_transparency_hides_is_not_seen_by_other_methods_either() -> None:
+    sample = gravel(64) // 2 + 128
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[10:40, 20:50] = 0
+    sample[alpha == 0] = 0
+    save("a.png", sample, alpha=alpha)
+    save("mask.png", alpha[..., None])
+    save("black.png", sample)
+    assert texture("a.png", "--size", "64").exit_code == 0
+    assert texture("black.png", "--mask", "mask.png", "--size", "64").exit_code == 0
+    assert pixels("a_texture.png").min() > 60
+    np.testing.assert_array_equal(pixels("a_texture.png"), pixels("black_texture.png"))
+    assert texture("black.png", "--size", "64", "-o", "hole.png").exit_code == 0
+    assert pixels("hole.png").min() < 30
+
+
+def test_a_texture_may_fit_itself_along_one_axis_only() -> None:
+    smooth = resize(photographs.gravel()[:20, :20] / 255, (64, 64), order=3)
+    save("a.png", np.repeat(np.rint(255 * smooth[..., None]).astype(np.uint8), 3, 2))
+    result = texture("a.png", "--size", "70x64", "--tile-axis", "x", "--report", "r.json", "--steps", "8")
+    assert result.exit_code == 0, result.stderr
+    (entry,) = json.loads(Path("r.json").read_text())["textures"]
+    assert entry["tileable"] == "x"
+    assert abs(entry["seam"]["horizontal"]) < 3 < entry["seam"]["vertical"]
+
+
+def test_a_report_outlives_wrong_use_and_what_is_skipped() -> None:
+    save("in/a.png", gravel())
+    save("in/b.png", gravel(40))
+    arguments = ("in", "--method", "patches", "--size", "40")
+    first = run("texture", *arguments, "--report", "r.json", "--descriptor", "random", "--device", "cpu")
+    assert first.exit_code == 0, first.stderr
+    before = Path("r.json").read_bytes()
+    assert run("texture", *arguments, "--report", "r.json").exit_code == 2  # the outputs exist
+    assert Path("r.json").read_bytes() == before
+    Path("in_texture/b.png").unlink()
+    more = ("--skip-existing", "--report", "r.json", "--descriptor", "random", "--device", "cpu")
+    assert run("texture", *arguments, *more).exit_code == 0
+    assert json.loads(Path("r.json").read_text()) == json.loads(before)
+    smooth = resize(photographs.gravel()[:20, :20] / 255, (64, 64), order=3)
+    save("in_texture/a.png", np.repeat(np.rint(255 * smooth[..., None]).astype(np.uint8), 3, 2))
+    result = run("texture", *arguments, "--skip-existing", "--max-seam", "4")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "in_texture/a.png: its" in result.stderr

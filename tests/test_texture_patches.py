@@ -190,6 +190,20 @@ def test_chunks_of_the_comparison_change_nothing(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(made(gravel(), (90, 90)), before)
 
 
+def test_what_is_given_stays_and_the_rest_fits_it() -> None:
+    sample = gravel(96, 96, 1)
+    given = np.arange(96 * 96, dtype=np.int32).reshape(96, 96)
+    given[30:60, 40:80] = quilting.NOTHING
+    usable = given != quilting.NOTHING
+    parts = parts_of([sample], [usable])
+    found = synthesised(parts, (96, 96), given=given)
+    np.testing.assert_array_equal(found[usable], given[usable])
+    assert usable.reshape(-1)[found].all()
+    texture = sample.reshape(-1)[found]
+    seam = abs(texture[30] - texture[29])[40:80].mean()
+    assert seam < 1.5 * abs(np.diff(sample[..., 0], axis=0)).mean()
+
+
 def test_no_pytorch_is_needed() -> None:
-    code = "import sys, img2img.tasks.texture.methods.patches; assert 'torch' not in sys.modules"
+    code = "import sys, img2img.tasks.texture.by_patches; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)

@@ -79,7 +79,7 @@ class Texture:
         samples: Tensor | Sequence[Tensor],
         size: Size = SIZE,
         *,
-        tileable: bool = False,
+        tileable: bool | Literal["x", "y"] = False,
         seed: int = 0,
         mix: Sequence[float] | None = None,
         colour: Colour = "keep",
@@ -94,8 +94,8 @@ class Texture:
             samples: one (C, h, w) or several, C 1 or 3, values in [0, 1]; any h, w >= 1. Grey ones give a grey texture.
                 Of one with more than SAMPLE_PIXELS pixels the middle is used.
             size: height and width of the texture.
-            tileable: whether it has to fit itself at its borders.
-            seed: the same gives the same texture, another one another.
+            tileable: whether it has to fit itself at its borders; `x`: only from left to right, `y`: top to bottom.
+            seed: the same gives the same texture, another one another; on one machine, with as many threads.
             mix: the samples' shares in the statistics; equal without. They need not sum to 1.
             colour: `keep` what is grown; `match` the distribution of the samples' colours; `luminance` grows that only
                 and colours it as the samples' pixels of the same luminance are on average.
@@ -146,7 +146,7 @@ class Texture:
         self,
         samples: Tensor | Sequence[Tensor],
         size: Size,
-        tileable: bool,
+        tileable: bool | Literal["x", "y"],
         mix: Sequence[float] | None,
         colour: Colour,
         needed: Callable[[Size, int], float],
@@ -154,13 +154,15 @@ class Texture:
     ) -> Tensor:
         """What all methods have around them: samples made alike, a pyramid, a torus cut or fitted, colours."""
         shares = normalised(samples, mix)
-        images = [_fitting(image, size, tileable, self.descriptor.smallest) for image in alike(samples)]
+        wraps = (tileable in (True, "y"), tileable in (True, "x"))  # from top to bottom, from left to right
+        images = [_fitting(image, size, wraps, self.descriptor.smallest) for image in alike(samples)]
         seen = [luminance(image) for image in images] if colour == "luminance" else images
-        pyramid = levels(size, [_size(image) for image in seen], tileable, self.descriptor.smallest)
+        pyramid = levels(size, [_size(image) for image in seen], wraps, self.descriptor.smallest)
         self._check_memory(needed(pyramid[-1].canvas, len(seen[0])), size)
         with exactly(self.device):
             canvas = grown([image[None].to(self.device) for image in seen], shares, pyramid)
-        texture = (resample(canvas, size, circular=True) if tileable else _cut(canvas, size))[0].cpu()
+        height, width = (side if wrap else whole for side, wrap, whole in zip(size, wraps, _size(canvas), strict=True))
+        texture = _cut(resample(canvas, (height, width), circular=True), size)[0].cpu()
         if colour == "keep":
             return texture
         colours = palette(images, shares)
@@ -287,11 +289,11 @@ def alike(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _fitting(sample: Tensor, size: Size, tileable: bool, smallest: int) -> Tensor:
+def _fitting(sample: Tensor, size: Size, wraps: tuple[bool, bool], smallest: int) -> Tensor:
     """A sample that has SAMPLE_PIXELS at most, even if a tiny texture that tiles is grown on a far larger canvas."""
-    if not tileable:
+    if not any(wraps):
         return sample
-    canvas = levels(size, [], tileable, smallest)[-1].canvas
+    canvas = levels(size, [], wraps, smallest)[-1].canvas
     enlarged = canvas[0] * canvas[1] / (size[0] * size[1])
     return crop_middle(sample, max(1, int(SAMPLE_PIXELS / enlarged)))
 

@@ -32,7 +32,9 @@ class Level:
     samples: tuple[Size, ...]
 
 
-def levels(size: Size, samples: Sequence[Size], tileable: bool, smallest: int = STRIDE) -> list[Level]:
+def levels(
+    size: Size, samples: Sequence[Size], tileable: bool | tuple[bool, bool], smallest: int = STRIDE
+) -> list[Level]:
     """The pyramid for a texture, coarsest level first.
 
     Each level is twice as large as the one before, but for rounding: a canvas is a multiple of STRIDE, and the samples
@@ -42,17 +44,17 @@ def levels(size: Size, samples: Sequence[Size], tileable: bool, smallest: int = 
     Args:
         size: height and width of the texture.
         samples: heights and widths of the samples.
-        tileable: whether the texture has to wrap around.
+        tileable: whether the texture has to wrap around; from top to bottom, and from left to right.
         smallest: the least side of a canvas.
 
     Example:
         >>> [level.canvas for level in levels((100, 64), [(90, 90)], tileable=True)]
         [(64, 32), (112, 64)]
     """
-    whole = size if tileable else (size[0] + MARGIN, size[1] + MARGIN)
-    finest = rounded_up(whole, 1, smallest)
+    wraps = (tileable, tileable) if isinstance(tileable, bool) else tileable
+    finest = rounded_up((size[0] + MARGIN * (not wraps[0]), size[1] + MARGIN * (not wraps[1])), 1, smallest)
     # A texture that is cut out keeps the sample's scale exactly; one that tiles is made to fit its canvas.
-    unit = size if tileable else finest
+    unit = [size[i] if wraps[i] else finest[i] for i in (0, 1)]
     factor, made = 1, []
     while True:
         canvas = rounded_up(finest, factor, smallest)
