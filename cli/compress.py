@@ -1,6 +1,7 @@
 """`img2img compress`."""
 
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -72,7 +73,7 @@ def compress(
 
     def prepare(pictures: int) -> "Task[Picture, tuple[bytes, list[str]]]":
         from img2img.errors import ImageError
-        from img2img.images import lost_in, read_picture, without_metadata
+        from img2img.images import lost_in, without_metadata
         from img2img.tasks.compress import Compressor, Target
 
         compressor = Compressor.from_pretrained(model, device=device, precision=precision)
@@ -88,10 +89,25 @@ def compress(
             facts = {"width": picture.width, "height": picture.height, "bits": picture.bits}
             return (coded.data, lost), facts | coded.facts
 
-        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame)
+        read = partial(_read, max_pixels=max_pixels, frame=keeping.frame)
         return Task(read=read, apply=apply, write=_write, size=_size)
 
     run(batch, compressed_naming(), prepare)
+
+
+def _read(file: BinaryIO, max_pixels: int, frame: int | None) -> "Picture":
+    from img2img.errors import ImageError
+    from img2img.images import read_frames, read_picture
+    from img2img.images.formats import detect
+
+    head = file.read(64)
+    detect(head)  # before the rest is read: it may be a video of many gigabytes
+    data = BytesIO(head + file.read())
+    count = len(read_frames(data, max_pixels)) if frame is None else 1
+    if count > 1:
+        raise ImageError(f"it has {count} frames or pages, an .i2i file holds one picture; --frame N takes the N-th")
+    data.seek(0)
+    return read_picture(data, max_pixels, frame=frame)
 
 
 def _write(result: tuple[bytes, list[str]], file: BinaryIO, _format: str) -> list[str]:

@@ -6,9 +6,10 @@
     Image.open("photo.jpg").save("photo.i2i", quality=60)
     picture = Image.open("photo.i2i")
 
-**Opening** checks the file and reads what it says of itself: size, mode, `info["icc_profile"]` and `info["exif"]` are
-there at once; the pixels are decoded by `load()`, which Pillow calls when they are needed. Modes are L, LA, RGB and
-RGBA, and I;16 for grey of 16 bits. Pillow has no other modes of 16 bits, so such pictures are rounded to 8.
+**Opening** reads what the file says of itself: size, mode, `info["icc_profile"]` and `info["exif"]` are there at once;
+the pixels are decoded by `load()`, which Pillow calls when they are needed, and damage is found then, or by `verify()`.
+`thumbnail()` and `draft()` decode a quarter of the size where that is enough. Modes are L, LA, RGB and RGBA, and I;16
+for grey of 16 bits. Pillow has no other modes of 16 bits, so such pictures are rounded to 8.
 
 **Saving** takes one of `quality` (1 to 100; 50 if none of the four is given), `bpp` (bits per pixel), `psnr`
 (decibels) and `max_bytes`; also `model` ("codec-fast"; a name of `img2img weights list`, or a file),
@@ -20,7 +21,8 @@ OSError, as with other formats.
 **Errors**: a damaged file, or one whose model is not here, raises I2IError, which is a BitstreamError of this suite and
 an UnidentifiedImageError, hence OSError, of Pillow. Weights that are not shipped are made known by `use_model(FILE)`.
 
-Neither this import nor opening needs torch; it and the weights are loaded with the first pixels, and kept.
+Neither this import nor opening needs torch; it and the weights are loaded with the first pixels, and kept, once for
+all threads. Processes forked from one that has decoded (PyTorch's DataLoader makes such) decode, too, in one thread.
 """
 
 from __future__ import annotations
@@ -36,10 +38,11 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from .checkpoints import names
-from .errors import BitstreamError
+from .errors import BitstreamError, TruncatedError
 from .images import Picture, in_8_bits
 from .images import exif as exif_block
-from .tasks.compress.bitstream import MAGIC, read_header, read_stream
+from .runtime import lock_across_forks
+from .tasks.compress.bitstream import MAGIC, Metadata, read_metadata, read_stream
 
 if TYPE_CHECKING:
     from .tasks.compress import Compressor, Decompressor
@@ -80,33 +83,63 @@ class I2IImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "img2img learned codec"
 
+    _whole: tuple[int, int] | None = None  # the picture's size, once `draft` has changed this one's
+
     def _open(self) -> None:
         assert self.fp is not None
-        data = self.fp.read()
         with _pillows_errors():
-            header = read_header(data)
-            self._size = (header.width, header.height)
-            Image._decompression_bomb_check(self.size)  # Image.open does so only after alpha is decoded
-            header = read_stream(data, max_pixels=header.width * header.height)
-        self._mode = _mode(header.channels, header.alpha is not None, header.bits)
-        if header.icc:
-            self.info["icc_profile"] = header.icc
-        if header.exif:
-            self.info["exif"] = b"Exif\0\0" + header.exif  # as Pillow's JPEG and PNG have it
+            header, icc, exif, alpha = _read_metadata(self.fp)
+        self._size = (header.width, header.height)
+        self._mode = _mode(header.channels, alpha, header.bits)
+        if icc:
+            self.info["icc_profile"] = icc
+        if exif:
+            self.info["exif"] = b"Exif\0\0" + exif  # as Pillow's JPEG and PNG have it
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]  # not loaded yet
+
+    def verify(self) -> None:
+        """Check all of the file's checksums, whether it ends where it should, and alpha; the tiles are not decoded."""
+        if self.fp is None or not self.tile:
+            raise RuntimeError("verify must be called directly after open")
+        with _pillows_errors():
+            read_stream(self._bytes(), max_pixels=self._pixels())
+        super().verify()
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Let the picture be decoded at a quarter of its size if that is at least `size`; `thumbnail` calls this.
+
+        From the first layers of the file only, which takes a third of the time. The mode stays.
+        """
+        if not self.tile or self._whole or not size or 4 * max(1, size[0]) > self.width:
+            return None
+        if 4 * max(1, size[1]) > self.height:
+            return None
+        self._whole = self.size
+        self._size = (-(-self.width // 4), -(-self.height // 4))
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        return self.mode, (0, 0, self._whole[0] / 4, self._whole[1] / 4)
 
     def load(self) -> Any:
         """Decode the pixels, unless that is done."""
         if self.tile:
             assert self.fp is not None
-            self.fp.seek(0)
+            data = self._bytes()
             with _pillows_errors():
-                # Pillow has warned of, or refused, too large a size when it opened the file.
-                picture = _decompressor(tuple(_models)).decompress(self.fp.read(), max_pixels=self.width * self.height)
+                picture = _decoded(data, self._pixels(), preview=self._whole is not None)
             if self._exclusive_fp:
                 self.fp.close()
-            self.fp = BytesIO(_pixels(picture).tobytes())
+            self.fp = BytesIO(_raw(picture).tobytes())
         return super().load()
+
+    def _bytes(self) -> bytes:
+        assert self.fp is not None
+        self.fp.seek(0)
+        return self.fp.read()
+
+    def _pixels(self) -> int:
+        """Of the whole picture; Pillow has warned of, or refused, too many when it opened the file."""
+        width, height = self._whole or self.size
+        return width * height
 
     def load_seek(self, pos: int) -> None:
         """Keep Pillow from mapping the file itself into memory: it does not hold these pixels."""
@@ -114,6 +147,19 @@ class I2IImageFile(ImageFile.ImageFile):
 
 def _accept(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
+
+
+def _read_metadata(file: IO[bytes]) -> Metadata:
+    """From the beginning of a file, of which as little is read as holds them."""
+    data, more = b"", 4096
+    while True:
+        piece = file.read(more)
+        data, more = data + piece, 4 * more
+        try:
+            return read_metadata(data)
+        except TruncatedError:
+            if not piece:
+                raise
 
 
 @contextmanager
@@ -130,7 +176,7 @@ def _mode(channels: int, alpha: bool, bits: int) -> str:
     return ("L" if channels == 1 else "RGB") + ("A" if alpha else "")
 
 
-def _pixels(picture: Picture) -> np.ndarray:
+def _raw(picture: Picture) -> np.ndarray:
     """The samples as the mode's raw bytes lie."""
     if _mode(picture.channels, picture.alpha is not None, picture.bits) == "I;16":
         return picture.samples.astype("<u2", copy=False)
@@ -191,15 +237,39 @@ def _converted(im: Image.Image) -> Any:
     return im if mode == im.mode else im.convert(mode)
 
 
-@cache
+def _save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    if getattr(im, "n_frames", 1) > 1 or im.encoderinfo.get("append_images"):
+        raise OSError(f"{FORMAT} holds one picture, no animation and no pages: save each by itself")
+    _save(im, fp, filename)
+
+
 def _compressor(model: str) -> Compressor:
+    with _loading:
+        return _load_compressor(model)
+
+
+def _decoded(data: bytes, max_pixels: int, preview: bool) -> Picture:
+    from .tasks.compress import View
+
+    with _loading:
+        decompressor = _load_decompressor(tuple(_models))
+    # By Pillow's own switch, truncated files show what there is of them.
+    view = View(preview=preview, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+    return decompressor.decompress(data, max_pixels, view)
+
+
+_loading = lock_across_forks()  # so that many threads load a network once
+
+
+@cache
+def _load_compressor(model: str) -> Compressor:
     from .tasks.compress import Compressor
 
     return Compressor.from_pretrained(model)
 
 
 @cache
-def _decompressor(models: tuple[str, ...]) -> Decompressor:
+def _load_decompressor(models: tuple[str, ...]) -> Decompressor:
     from .tasks.compress import Decompressor
 
     return Decompressor(models=models)
@@ -207,4 +277,5 @@ def _decompressor(models: tuple[str, ...]) -> Decompressor:
 
 Image.register_open(FORMAT, I2IImageFile, _accept)
 Image.register_save(FORMAT, _save)
+Image.register_save_all(FORMAT, _save_all)
 Image.register_extension(FORMAT, EXTENSION)

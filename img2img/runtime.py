@@ -10,6 +10,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from .errors import Img2ImgError
@@ -76,6 +77,30 @@ def keep_big_buffers() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     except (OSError, AttributeError):  # musl has neither the file nor the call, nor the cost
         return
+
+
+@cache
+def survive_forks() -> None:
+    """Let processes that are forked from this one compute, though this one has computed with several threads.
+
+    A fork takes no threads along. PyTorch's OpenMP waits for them for ever, unless it is to use one thread only; then
+    it is what PyTorch's own DataLoader does with its workers.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_compute_alone)
+
+
+def lock_across_forks() -> Lock:
+    """A lock that no thread holds when the process is forked: in the child nobody would ever release it."""
+    lock = Lock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
+
+
+def _compute_alone() -> None:
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def threads() -> int:

@@ -1,17 +1,22 @@
 """Pillow opens and saves `.i2i` files; with a small codec that has learnt nothing."""
 
+import copy
 import io
+import os
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 from untrained_codec import write_codec
 
 import img2img.pillow
+import img2img.tasks.compress.pipeline
 from img2img.errors import BitstreamError
 from img2img.metrics import psnr
 from img2img.pillow import I2IError
@@ -201,6 +206,133 @@ def test_a_size_that_pillow_refuses_is_refused_before_alpha_is_decoded(
     monkeypatch.setattr(img2img.pillow, "read_stream", None)
     with pytest.raises(Image.DecompressionBombError):
         opened(data)
+
+
+# --- As programs use it ---
+
+
+def test_opening_reads_the_beginning_only_and_finds_damage_when_it_must(model: str, tmp_path: Path) -> None:
+    data = saved(waves("RGB", 700, 500), model, quality=100, icc_profile=SRGB)
+    assert len(data) > 20_000
+    stream = io.BytesIO(data[:-5])
+    im = Image.open(stream)
+    assert (im.size, im.info["icc_profile"]) == ((700, 500), SRGB)
+    assert stream.tell() < len(data) / 2
+    with pytest.raises(I2IError, match="the last 5 bytes are missing"):
+        im.load()
+
+
+def test_verify_checks_the_whole_file(model: str, tmp_path: Path) -> None:
+    data = saved(waves("RGBA"), model)
+    file = tmp_path / "a.i2i"
+    file.write_bytes(data)
+    with Image.open(file) as im:
+        im.verify()
+    for damaged in (data[:-1], data[:-9] + b"?" + data[-8:], data[:200] + b"?" + data[201:]):
+        with pytest.raises(I2IError), Image.open(io.BytesIO(damaged)) as im:
+            im.verify()
+    im = opened(data)
+    im.load()
+    with pytest.raises(RuntimeError, match="directly after open"):
+        im.verify()
+
+
+def test_truncated_files_are_shown_if_pillow_is_told_so(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(waves("RGB"), model)
+    with pytest.raises(OSError, match="truncated"):
+        opened(data[:-30]).load()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert np.asarray(opened(data[:-30])).shape == (40, 56, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "LA", "L"])
+def test_thumbnails_are_decoded_at_a_quarter(mode: str, model: str) -> None:
+    im = waves(mode, 403, 300)
+    data = saved(im, model, quality=90)
+    small = opened(data)
+    assert small.draft(None, (100, 75)) == (mode, (0, 0, 100.75, 75))
+    assert small.size == (101, 75)
+    assert decibels(im.resize((101, 75), Image.Resampling.BOX), small) > 30
+    for size in ((101, 75), (100, 76)):
+        whole = opened(data)
+        assert whole.draft(None, size) is None
+        assert whole.size == (403, 300)
+    thumbnail = opened(data)
+    thumbnail.thumbnail((40, 40))
+    assert thumbnail.size == (40, 30)
+    if mode == "RGB":
+        assert decibels(im.resize((40, 30), Image.Resampling.BICUBIC), thumbnail) > 28
+
+
+def test_animations_are_refused_with_a_word(model: str, tmp_path: Path) -> None:
+    frames = [waves("RGB"), waves("RGB").transpose(Image.Transpose.ROTATE_180)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(OSError, match="I2I holds one picture, no animation"):
+        Image.open(tmp_path / "a.webp").save(tmp_path / "a.i2i", save_all=True, model=model)
+    with pytest.raises(OSError, match="I2I holds one picture, no animation"):
+        saved(frames[0], model, append_images=frames[1:])
+    assert saved(frames[0], model, save_all=True) == saved(frames[0], model)
+    assert not (tmp_path / "a.i2i").exists()
+
+
+def test_pictures_can_be_pickled_and_copied(model: str) -> None:
+    im = opened(saved(waves("RGBA"), model))
+    again = pickle.loads(pickle.dumps(im))
+    assert (again.mode, again.size, again.tobytes()) == (im.mode, im.size, im.tobytes())
+    assert copy.deepcopy(opened(saved(waves("L"), model))).size == (56, 40)
+
+
+def test_many_threads_load_one_network(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = [saved(waves("RGB", 40 + i, 30), model) for i in range(8)]
+    expected = [opened(each).tobytes() for each in data]
+    img2img.pillow._load_decompressor.cache_clear()
+    loads: list[object] = []
+    original = img2img.tasks.compress.pipeline.load_codec
+    monkeypatch.setattr(img2img.tasks.compress.pipeline, "load_codec", lambda *a: loads.append(a) or original(*a))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda each: opened(each).tobytes(), data)) == expected
+    assert len(loads) == len(img2img.pillow._models)
+
+
+def test_a_thousand_files_can_be_open_at_once(model: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.i2i"
+    file.write_bytes(saved(waves("RGB"), model))
+    images = [Image.open(io.BytesIO(file.read_bytes())) for _ in range(1000)]
+    assert {im.size for im in images} == {(56, 40)}
+    assert images[0].tobytes() == images[999].tobytes()
+
+
+FORKED = """
+import io, multiprocessing, sys
+import numpy as np, torch
+import img2img.pillow
+from PIL import Image
+torch.set_num_threads(2)
+model, warm, files = sys.argv[1], sys.argv[2] == "warm", sys.argv[3:]
+img2img.pillow.use_model(model)
+class Pictures(torch.utils.data.Dataset):
+    def __len__(self): return len(files)
+    def __getitem__(self, i): return np.asarray(Image.open(files[i])).astype(int).sum()
+pictures = Pictures()
+if warm: pictures[0]
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    sums = pool.map_async(pictures.__getitem__, range(len(files))).get(timeout=60)
+loader = torch.utils.data.DataLoader(pictures, num_workers=2, multiprocessing_context="fork", timeout=60)
+assert [int(batch) for batch in loader] == [int(each) for each in sums]
+assert [int(pictures[i]) for i in range(len(files))] == [int(each) for each in sums]
+print("same")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("parent", ["cold", "warm"])
+def test_forked_workers_decode_whether_their_parent_has_or_not(parent: str, model: str, tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.i2i" for i in range(3)]
+    for i, file in enumerate(files):
+        file.write_bytes(saved(waves("RGB", 300 + i, 200), model))
+    command = [sys.executable, "-c", FORKED, model, parent, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    assert done.stdout == "same\n"
 
 
 def test_pillow_and_the_commands_make_the_same_file(model: str) -> None:

@@ -17,7 +17,7 @@ from ...checkpoints import names
 from ...errors import BitstreamError, UnreachableError
 from ...images import MAX_PIXELS, Picture
 from ...metrics.bitrate import bits_per_pixel
-from ...runtime import keep_big_buffers, pick_device, pick_precision
+from ...runtime import keep_big_buffers, lock_across_forks, pick_device, pick_precision, survive_forks
 from .bitstream import LEAST_SIDE, Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
@@ -128,6 +128,7 @@ class Compressor:
 
     def __init__(self, model: LoadedCodec, dtype: torch.dtype, tile: int = TILE) -> None:
         keep_big_buffers()
+        survive_forks()
         self.model, self.tile = model, tile
         self.transforms = Transforms(model.codec, dtype)
 
@@ -304,6 +305,9 @@ class _Coding:
         return 20 * math.log10(2**picture.bits - 1) - 10 * math.log10(mse) if mse else math.inf
 
 
+_loading = lock_across_forks()  # so that many threads load a model once
+
+
 class Decompressor:
     """Decodes files, whatever codec they name, as long as its weights are here.
 
@@ -319,6 +323,7 @@ class Decompressor:
 
     def __init__(self, device: str = "auto", precision: str = "auto", models: Sequence[str | Path] = ()) -> None:
         keep_big_buffers()
+        survive_forks()
         self.device = pick_device(device)
         self.dtype = pick_precision(precision, self.device)
         self._loaded = {model.hash: model for model in (load_codec(name, self.device) for name in models)}
@@ -376,9 +381,10 @@ class Decompressor:
         return samples
 
     def _model(self, header: Header) -> LoadedCodec:
-        if header.model_hash not in self._loaded and header.model in names("compress"):
-            shipped = load_codec(header.model, self.device)
-            self._loaded[shipped.hash] = shipped
+        with _loading:
+            if header.model_hash not in self._loaded and header.model in names("compress"):
+                shipped = load_codec(header.model, self.device)
+                self._loaded[shipped.hash] = shipped
         model = self._loaded.get(header.model_hash)
         if model is not None:
             return model
