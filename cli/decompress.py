@@ -23,6 +23,32 @@ class Read(NamedTuple):
     size: int
 
 
+class Shown(NamedTuple):
+    """A picture, and how many bytes of its file were missing."""
+
+    picture: "Picture"
+    missing: int
+
+
+class Region(click.ParamType):
+    """Four whole numbers: left, top, width and height."""
+
+    name = "region"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show what the numbers are."""
+        return "X,Y,W,H"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Refuse what lies outside of every picture."""
+        numbers = [int(part) if part.isascii() and part.isdigit() else -1 for part in str(value).split(",")]
+        if len(numbers) != 4 or min(numbers[:2]) < 0 or min(numbers[2:]) < 1:
+            self.fail(f"{value!r} is not X,Y,W,H: left and top from 0, width and height from 1", param, ctx)
+        return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
 @click.command()
 @click.option(
     "--model",
@@ -31,6 +57,13 @@ class Read(NamedTuple):
     multiple=True,
     help="Weights that files need and that are not shipped; may be given several times.",
 )
+@click.option(
+    "--region",
+    type=Region(),
+    help="Decode this part only: left, top, width and height in pixels. Other tiles are not decoded.",
+)
+@click.option("--preview", is_flag=True, help="Decode a quarter of the width and height, from a file's first part.")
+@click.option("--partial", is_flag=True, help="Of a truncated file show what is there, and say so.")
 @options.written
 @options.kept
 @options.device
@@ -39,6 +72,9 @@ class Read(NamedTuple):
 def decompress(
     batch: BatchOptions,
     models: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    preview: bool,
+    partial: bool,
     format: str | None,
     quality: int | None,
     max_pixels: int,
@@ -50,23 +86,31 @@ def decompress(
 
     INPUT is a file, several, a folder, or - for standard input. photo.i2i gives photo.png, a folder photos/ gives
     photos_decompressed/ with the same names in it. Each file names the weights that it needs.
+
+    A truncated file is an error; with --partial it shows what came: the whole picture, but softer, or its upper part.
     """
     from img2img.images import FORMATS
 
+    if region and preview:
+        raise click.UsageError("--region and --preview contradict each other: give one of them")
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
-    def prepare(pictures: int) -> "Task[Read, Picture]":
+    def prepare(pictures: int) -> "Task[Read, Shown]":
         from img2img.images import write_picture
-        from img2img.tasks.compress import Decompressor
+        from img2img.tasks.compress import Decompressor, View
 
         decompressor = Decompressor(device=device, precision=precision, models=models)
+        view = View(region, preview, partial)
 
-        def apply(read: Read) -> "tuple[Picture, dict[str, Any]]":
-            picture = decompressor.decompress(read.data, max_pixels=max_pixels)
-            return picture, {"width": picture.width, "height": picture.height, "bits": picture.bits}
+        def apply(read: Read) -> "tuple[Shown, dict[str, Any]]":
+            picture, facts = decompressor.decode(read.data, max_pixels, view)
+            facts = {"width": picture.width, "height": picture.height, "bits": picture.bits, **facts}
+            return Shown(picture, facts.get("missing_bytes", 0)), facts
 
-        def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
-            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+        def write(shown: Shown, file: BinaryIO, format: str) -> list[str]:
+            lost = [f"the last {shown.missing} bytes, which the truncated file lacks"] if shown.missing else []
+            kept = write_picture(shown.picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+            return [*lost, *kept]
 
         return Task(read=_read, apply=apply, write=write, size=lambda read: read.size)
 

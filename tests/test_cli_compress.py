@@ -346,6 +346,85 @@ def test_info_says_what_a_file_says_of_itself(model: str) -> None:
     assert json.loads(run("info", model).stdout)["sha256"].startswith(said["model_hash"])
 
 
+def test_a_region_a_preview_and_what_is_there_of_a_file(model: str) -> None:
+    save("a.png", Picture(waves(150, 200)))
+    assert compress("a.png", "--quality", "80", model=model).exit_code == 0
+    assert decompress("a.i2i", "-o", "whole.png", model=model).exit_code == 0
+    whole = read_picture(Path("whole.png")).samples
+
+    result = decompress("a.i2i", "-o", "part.png", "--region", "60,20,50,30", "--json", model=model)
+    assert facts(result)["a.i2i"].items() >= {"width": 50, "height": 30, "tiles": 1}.items()
+    part = read_picture(Path("part.png")).samples
+    assert np.abs(part.astype(int) - whole[20:50, 60:110]).max() <= 1
+    assert decompress("a.i2i", "-o", "small.png", "--preview", model=model).exit_code == 0
+    assert read_picture(Path("small.png")).samples.shape == (38, 50, 3)
+
+    data = Path("a.i2i").read_bytes()
+    Path("b.i2i").write_bytes(data[:-10])
+    result = decompress("b.i2i", model=model)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "img2img: error: b.i2i: truncated .i2i file: the last 10 bytes are missing; --partial shows the others\n"
+    )
+    result = decompress("b.i2i", "--partial", "--json", model=model)
+    assert result.exit_code == 0
+    assert result.stderr == "img2img: b.i2i: not kept: the last 10 bytes, which the truncated file lacks\n"
+    assert facts(result)["b.i2i"].items() >= {"width": 200, "missing_bytes": 10, "incomplete_tiles": 1}.items()
+    assert read_picture(Path("b.png")).samples.shape == (150, 200, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--region", "1,2,3"], "'1,2,3' is not X,Y,W,H"),
+        (["--region", "1,2,0,4"], "'1,2,0,4' is not X,Y,W,H"),
+        (["--region", "-1,2,5,4"], "'-1,2,5,4' is not X,Y,W,H"),
+        (["--region", "1,2,a,4"], "'1,2,a,4' is not X,Y,W,H"),
+        (["--region", "1,2,3,4", "--preview"], "--region and --preview contradict each other"),
+    ],
+)
+def test_regions_that_are_none_are_wrong_use(arguments: list[str], message: str, model: str) -> None:
+    Path("a.i2i").write_bytes(b"")
+    result = decompress("a.i2i", *arguments, model=model)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_region_beyond_the_picture_is_that_files_error(model: str) -> None:
+    save("a.png")
+    assert compress("a.png", model=model).exit_code == 0
+    result = decompress("a.i2i", "-o", "b.png", "--region", "50,0,7,40", model=model)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "img2img: error: a.i2i: the region of 7x40 pixels at 50,0 reaches beyond the picture of 56x40\n"
+    )
+    assert not Path("b.png").exists()
+
+
+def test_animations_are_refused_unless_a_frame_is_asked_for(model: str) -> None:
+    frames = [Image.fromarray(waves(30, 40)[:, ::-1] if i else waves(30, 40)) for i in range(2)]
+    frames[0].save("a.webp", save_all=True, append_images=frames[1:])
+    result = compress("a.webp", model=model)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "img2img: error: a.webp: it has 2 frames or pages, an .i2i file holds one picture; --frame N takes the N-th\n"
+    )
+    assert compress("a.webp", "--frame", "2", model=model).exit_code == 0
+
+
+def test_a_drawing_becomes_a_lossless_file(model: str) -> None:
+    pixels = np.full((100, 120, 3), 250, np.uint8)
+    pixels[20:40, 10:90] = (200, 30, 30)
+    save("a.png", Picture(pixels))
+    result = compress("a.png", "--json", model=model)
+    assert facts(result)["a.png"].items() >= {"lossless": True, "quality": None}.items()
+    said = json.loads(run("info", "a.i2i").stdout)
+    assert said.items() >= {"lossless": True, "model": None, "model_here": True, "tile": None, "tiles": 0}.items()
+    assert list(said["sections"]) == ["header", "lossless_picture"]
+    assert decompress("a.i2i", "-o", "b.png", model=model).exit_code == 0
+    np.testing.assert_array_equal(read_picture(Path("b.png")).samples, pixels)
+
+
 def test_info_of_a_damaged_file_is_one_line(model: str) -> None:
     save("a.png", Picture(waves(), icc=SRGB))
     assert compress("a.png", model=model).exit_code == 0
