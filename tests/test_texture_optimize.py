@@ -406,19 +406,23 @@ def test_one_colour_stays_that_colour() -> None:
     assert synthesiser().measure(sample, sample)["seam"] == {"horizontal": 0.0, "vertical": 0.0}
 
 
-def test_the_middle_of_a_large_sample_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "SAMPLE_PIXELS", 32 * 32)
+def test_all_of_a_large_sample_is_used_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = noise(3, 100, 60)
-    (cropped,) = pipeline.alike(sample)
-    assert 900 <= cropped[0].numel() <= 1024
-    top, left = (100 - cropped.shape[1]) // 2, (60 - cropped.shape[2]) // 2
-    assert torch.equal(cropped, sample[:, top : top + cropped.shape[1], left : left + cropped.shape[2]])
-    assert pipeline.alike(noise(1, 1, 5000))[0].shape == (1, 1, 1024)
+    parts = pipeline.pieces(sample, 32 * 32)
+    assert max(part[0].numel() for part in parts) <= 32 * 32
+    assert sum(part.sum().item() for part in parts) == pytest.approx(sample.sum().item())
+    assert len(pipeline.pieces(noise(1, 1, 5000), 100)) == pipeline.PIECES
+    assert pipeline.pieces(sample, 6000)[0].shape == sample.shape
+    monkeypatch.setattr(pipeline, "SAMPLE_PIXELS", 32 * 32)
     seen: list[int] = []
     look = optimize.sample_features
     monkeypatch.setattr(optimize, "sample_features", lambda d, s: (seen.append(s[0, 0].numel()), look(d, s))[1])
     synthesiser()(sample, (1, 2), tileable=True, steps=1)
-    assert 0 < max(seen) <= 1024
+    assert 0 < max(seen) <= 2 * 32 * 32  # stretched to whole pixels
+    bright = torch.cat([torch.zeros(3, 90, 60), torch.ones(3, 30, 60)], 1)
+    made = synthesiser()(bright, (32, 32), start="noise", steps=30)
+    assert made.mean().item() == pytest.approx(0.25, abs=0.1)  # of its middle it would be 0
+    assert pipeline.crop_middle(sample, 1024)[0].numel() <= 1024
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,7 +33,8 @@ SIZE = (512, 512)
 STEPS = {"patches": 20, "noise": 100}  # at full size only; on each level
 COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
 SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
-SAMPLE_PIXELS = 2**20  # of a larger sample its middle is used: a texture is everywhere alike
+SAMPLE_PIXELS = 2**20  # that are looked at at once; a larger sample is looked at in pieces
+PIECES = 16  # of a sample at most, evenly spread
 
 
 class Texture:
@@ -92,7 +94,8 @@ class Texture:
 
         Args:
             samples: one (C, h, w) or several, C 1 or 3, values in [0, 1]; any h, w >= 1. Grey ones give a grey texture.
-                Of one with more than SAMPLE_PIXELS pixels the middle is used.
+                Of one with more than SAMPLE_PIXELS pixels swd sees the middle; the others see all, up to PIECES times
+                as many, evenly spread.
             size: height and width of the texture.
             tileable: whether it has to fit itself at its borders; `x`: only from left to right, `y`: top to bottom.
             seed: the same gives the same texture, another one another; on one machine, with as many threads.
@@ -120,13 +123,34 @@ class Texture:
         if start == "patches" and len(_listed(samples)) > 1:
             raise ValueError("a start by patches is made of one sample; start a mixture from noise")
 
+        wraps = (tileable in (True, "y"), tileable in (True, "x"))  # from top to bottom, from left to right
+        shares = normalised(samples, mix)
+        whole = alike(samples)
+        if colour == "luminance":
+            whole = [luminance(image) for image in whole]
+
+        stretch = _stretch(size, wraps, levels(size, [], wraps, self.descriptor.smallest)[-1].canvas)
+
         def grown(images: list[Tensor], shares: list[float], pyramid: list[Level]) -> Tensor:
             if start == "noise":
                 return self._optimised(images, shares, pyramid, loss, seed, steps, watch)
-            begin = _of_patches(images[0], pyramid[-1], seed)
+            begin = _of_patches(whole[0], stretch, pyramid[-1].canvas, seed).to(images[0])
             return self._optimised(images, shares, pyramid[-1:], loss, seed, steps, watch, begin)
 
-        return self._made(samples, size, tileable, mix, colour, self._of_optimiser(loss), grown)
+        images: list[Tensor] = []
+        portions: list[float] = []
+        pixels = SAMPLE_PIXELS / (stretch[0] * stretch[1])
+        for image, share in zip(whole, shares, strict=True):
+            parts = [crop_middle(image, int(pixels))] if loss == "swd" else pieces(image, pixels)
+            images += parts
+            portions += [share / len(parts)] * len(parts)
+        canvas = self._grown(images, portions, size, wraps, self._of_optimiser(loss), grown)
+        height, width = (size[i] if wraps[i] else _size(canvas)[i] for i in (0, 1))
+        texture = _cut(resample(canvas, (height, width), circular=True), size)[0].cpu()
+        if colour == "keep":
+            return texture
+        colours = palette(alike(samples), shares)
+        return match_colours(texture, colours) if colour == "match" else coloured(texture, colours)
 
     def _optimised(
         self,
@@ -142,31 +166,20 @@ class Texture:
         make_loss = partial(_make_loss, loss, seed, self.descriptor.trust)
         return optimise(self.descriptor, images, shares, pyramid, make_loss, seed, steps, self.dtype, watch, start)
 
-    def _made(
+    def _grown(
         self,
-        samples: Tensor | Sequence[Tensor],
+        images: list[Tensor],
+        shares: list[float],
         size: Size,
-        tileable: bool | Literal["x", "y"],
-        mix: Sequence[float] | None,
-        colour: Colour,
+        wraps: tuple[bool, bool],
         needed: Callable[[Size, int], float],
         grown: Callable[[list[Tensor], list[float], list[Level]], Tensor],
     ) -> Tensor:
-        """What all methods have around them: samples made alike, a pyramid, a torus cut or fitted, colours."""
-        shares = normalised(samples, mix)
-        wraps = (tileable in (True, "y"), tileable in (True, "x"))  # from top to bottom, from left to right
-        images = [_fitting(image, size, wraps, self.descriptor.smallest) for image in alike(samples)]
-        seen = [luminance(image) for image in images] if colour == "luminance" else images
-        pyramid = levels(size, [_size(image) for image in seen], wraps, self.descriptor.smallest)
-        self._check_memory(needed(pyramid[-1].canvas, len(seen[0])), size)
+        """A canvas of samples (C, h, w) for a texture, (1, C, H, W): a torus."""
+        pyramid = levels(size, [_size(image) for image in images], wraps, self.descriptor.smallest)
+        self._check_memory(needed(pyramid[-1].canvas, len(images[0])), size)
         with exactly(self.device):
-            canvas = grown([image[None].to(self.device) for image in seen], shares, pyramid)
-        height, width = (side if wrap else whole for side, wrap, whole in zip(size, wraps, _size(canvas), strict=True))
-        texture = _cut(resample(canvas, (height, width), circular=True), size)[0].cpu()
-        if colour == "keep":
-            return texture
-        colours = palette(images, shares)
-        return match_colours(texture, colours) if colour == "match" else coloured(texture, colours)
+            return grown([image[None].to(self.device) for image in images], shares, pyramid)
 
     def train(
         self,
@@ -185,7 +198,7 @@ class Texture:
         """Train a network that makes such textures at once, of any size (Texture Networks, network.py).
 
         Args:
-            samples: as for a call.
+            samples: as for a call, but of a large one the middle is used.
             mix: as for a call.
             colour: with `luminance` the network makes that only, and colours it afterwards; the other two are chosen
                 when it is used.
@@ -204,7 +217,7 @@ class Texture:
         _check((1, 1), steps, colour, loss)
         if loss == "shifted":
             raise ValueError("a network is trained by gram or swd, not by shifted")
-        images = alike(samples)
+        images = [crop_middle(image, SAMPLE_PIXELS) for image in alike(samples)]
         grown = [luminance(image) for image in images] if colour == "luminance" else images
         sample = Sample([image[None].to(self.device) for image in grown], shares, _some(palette(images, shares)))
         make_loss = partial(_make_loss, loss, seed, self.descriptor.trust)
@@ -227,9 +240,15 @@ class Texture:
         shares, images = normalised(samples, mix), alike([texture, *_listed(samples)])
         whole = texture.expand(len(images[0]), -1, -1)
         distances = copy_distances(whole, images[1:])
-        here = [image.to(self.device) for image in images]
+        seen: list[Tensor] = []
+        portions: list[float] = []
+        for image, share in zip(images[1:], shares, strict=True):
+            parts = pieces(image, SAMPLE_PIXELS)
+            seen += parts
+            portions += [share / len(parts)] * len(parts)
+        shown = crop_middle(images[0], SAMPLE_PIXELS).to(self.device)
         return {
-            "gram_distance": self.judge.distance(here[0], here[1:], shares),
+            "gram_distance": self.judge.distance(shown, [piece.to(self.device) for piece in seen], portions),
             "copy_rate": copy_rate(distances),
             "copy_distance": distances.median().item(),
             "seam": seam_scores(texture),
@@ -274,7 +293,7 @@ def normalised(samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None) 
 
 
 def alike(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The samples as float32 on the CPU, at most SAMPLE_PIXELS each; grey ones become RGB beside coloured ones.
+    """The samples as float32 on the CPU; grey ones become RGB beside coloured ones.
 
     Raises:
         ValueError: a sample is neither grey nor RGB.
@@ -284,26 +303,38 @@ def alike(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
             raise ValueError(f"a sample is (1 or 3, H, W), not {tuple(image.shape)}")
     channels = max(image.shape[0] for image in images)
-    return [
-        crop_middle(image.detach(), SAMPLE_PIXELS).to("cpu", torch.float32).expand(channels, -1, -1) for image in images
-    ]
+    return [image.detach().to("cpu", torch.float32).expand(channels, -1, -1) for image in images]
 
 
-def _fitting(sample: Tensor, size: Size, wraps: tuple[bool, bool], smallest: int) -> Tensor:
-    """A sample that has SAMPLE_PIXELS at most, even if a tiny texture that tiles is grown on a far larger canvas."""
-    if not any(wraps):
-        return sample
-    canvas = levels(size, [], wraps, smallest)[-1].canvas
-    enlarged = canvas[0] * canvas[1] / (size[0] * size[1])
-    return crop_middle(sample, max(1, int(SAMPLE_PIXELS / enlarged)))
+def pieces(sample: Tensor, pixels: float) -> list[Tensor]:
+    """A sample (C, H, W) in a grid of pieces that have at most so many pixels; of more than PIECES as many of them."""
+    height, width = sample.shape[1:]
+    count = math.ceil(height * width / max(1.0, pixels))
+    rows = min(height, max(1, round((count * height / width) ** 0.5)))
+    columns = min(width, math.ceil(count / rows))
+    rows = min(height, math.ceil(count / columns))
+    tops, lefts = ([side * i // n for i in range(n + 1)] for side, n in ((height, rows), (width, columns)))
+    step = max(1.0, rows * columns / PIECES)
+    chosen = [int((i + 0.5) * step) for i in range(min(PIECES, rows * columns))]
+    places = [divmod(number, columns) for number in chosen]
+    return [sample[:, tops[row] : tops[row + 1], lefts[column] : lefts[column + 1]] for row, column in places]
 
 
-def _of_patches(sample: Tensor, level: Level, seed: int) -> Tensor:
-    """A texture by patches of a sample (1, C, h, w), on a canvas: (1, C, H, W)."""
-    scaled = resample(sample, level.samples[0], circular=False)[0].clamp(0, 1)
-    pixels = scaled.permute(1, 2, 0).cpu().numpy()
+def _stretch(size: Size, wraps: tuple[bool, bool], canvas: Size) -> tuple[float, float]:
+    """How much higher and wider a sample has to be for a canvas than for the texture that it is resampled to."""
+    down, right = (whole / side if wrap else 1.0 for whole, side, wrap in zip(canvas, size, wraps, strict=True))
+    return down, right
+
+
+def _of_patches(sample: Tensor, stretch: tuple[float, float], canvas: Size, seed: int) -> Tensor:
+    """A texture by patches of a sample (C, h, w), on a canvas for which it is stretched: (1, C, H, W)."""
+    part = crop_middle(sample, int(PIECES * SAMPLE_PIXELS / (stretch[0] * stretch[1])))
+    height, width = (max(1, round(side * by)) for side, by in zip(_size(part), stretch, strict=True))
+    stretched = height, width
+    scaled = resample(part[None], stretched, circular=False)[0].clamp(0, 1)
+    pixels = scaled.permute(1, 2, 0).numpy()
     usable = np.ones(pixels.shape[:2], bool)
-    numbers = synthesised(parts_of([pixels], [usable]), level.canvas, seed)
+    numbers = synthesised(parts_of([pixels], [usable]), canvas, seed)
     return scaled.flatten(1)[:, torch.from_numpy(numbers).to(scaled.device)][None]
 
 
