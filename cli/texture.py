@@ -99,6 +99,13 @@ class DescriptorName(click.ParamType):
     "--size", type=Size(), default="512x512", show_default=True, help="Of the texture: width and height, or one number."
 )
 @click.option(
+    "--scale",
+    type=options.AutoOr(options.Positive(), "a number above 0"),
+    default="auto",
+    show_default=True,
+    help="Of the sample. auto: a large one is made smaller until its structures fit the texture, and a line says so.",
+)
+@click.option(
     "--method",
     type=click.Choice(("optimize", "patches", "network")),
     default="optimize",
@@ -257,6 +264,7 @@ class DescriptorName(click.ParamType):
 def texture(
     batch: BatchOptions,
     size: tuple[int, int],
+    scale: float | None,
     method: str,
     start: Any,
     train_steps: int,
@@ -314,6 +322,10 @@ def texture(
         method = "patches"
     _check_method(method, net, batch.inputs, report, loss)
     check_maps(maps, batch)
+    if maps or mask or mix is not None or mode != "texture":  # pixels have to fit others, or several samples each other
+        if scale not in (None, 1):
+            raise click.UsageError("--scale has no part where pixels are to stay, with --map, --mask, or with --mix")
+        scale = 1
     if tileable and tile_axis in ("x", "y"):
         raise click.UsageError(f"--tileable and --tile-axis {tile_axis} contradict each other")
     wraps: Any = tile_axis if tile_axis in ("x", "y") else tileable or tile_axis == "both"
@@ -355,7 +367,8 @@ def texture(
     def read(file: BinaryIO) -> "Picture":
         from img2img.images import read_picture
 
-        return read_picture(file, max_pixels, frame=keeping.frame, strict=keeping.strict)
+        picture = read_picture(file, max_pixels, frame=keeping.frame, strict=keeping.strict)
+        return picture if scale == 1 else _scaled(picture, scale, (height, width), max_pixels)
 
     def prepare(_inputs: int) -> "Task[Any, Any]":
         if method == "patches" and not (report or max_seam):
@@ -414,6 +427,21 @@ def texture(
         journal.close()
     if journal.seams:
         raise click.exceptions.Exit(1)
+
+
+def _scaled(sample: "Picture", scale: float | None, size: tuple[int, int], max_pixels: int) -> "Picture":
+    """A sample as large as asked for, or as fits the texture; the latter is said."""
+    from img2img.errors import ImageError
+    from img2img.tasks.texture.scale import fitting_scale, scaled
+
+    chosen = fitting_scale(sample, size) if scale is None else scale
+    if sample.width * chosen * sample.height * chosen > max_pixels:
+        raise ImageError(f"--scale {chosen:g}: it would have more than --max-pixels {max_pixels}")
+    found = scaled(sample, chosen)
+    if scale is None and chosen != 1:
+        was, now = (f"{picture.width}x{picture.height}" for picture in (sample, found))
+        say_note(f"a sample of {was} is made {now}, so that its structures fit the texture (--scale {chosen:.3g})")
+    return found
 
 
 def _mode(seamless: bool, fill: str | None, extend: tuple[int, ...] | None) -> Mode:

@@ -415,3 +415,18 @@ def test_a_report_outlives_wrong_use_and_what_is_skipped() -> None:
     result = run("texture", *arguments, "--skip-existing", "--max-seam", "4")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "in_texture/a.png: its" in result.stderr
+
+
+def test_a_large_sample_is_seen_as_a_whole_and_a_line_says_so() -> None:
+    large = resize(photographs.gravel()[:12, :16] / 255, (240, 320), order=1)[..., None]
+    save("a.png", np.rint(255 * large).astype(np.uint8))
+    result = patches("a.png", "--method", "patches", "--size", "60")
+    assert (result.exit_code, result.stdout) == (0, "a_texture.png\n")
+    assert re.fullmatch(r"img2img: a sample of 320x240 is made \d+x\d+, so .*\(--scale 0.\d+\)\n", result.stderr)
+    result = patches("a.png", "--method", "patches", "--size", "60", "--scale", "1", "-o", "b.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    steps = [abs(np.diff(pixels(name)[..., 0].astype(int))).mean() for name in ("a_texture.png", "b.png")]
+    assert steps[0] > 2 * steps[1]  # more things in as many pixels
+    for words in (("--scale", "0"), ("--scale", "x"), ("--seamless", "--scale", "0.5")):
+        assert patches("a.png", *words, "-o", "c.png").exit_code == 2
+    assert "max-pixels" in patches("a.png", "--scale", "9000", "-o", "c.png").stderr
