@@ -17,6 +17,7 @@ from PIL import Image
 PATCH = 8  # pixels; side of the patches that are compared
 LEAST = PATCH + 4  # pixels; a smaller sample is mirrored at its borders until it has that many
 OPAQUE = 0.99  # of a pixel of a coarser level has to be usable, that it may be used
+BAND = 2**20  # pixels of a map that are enlarged at once
 LEVELS = 127  # steps on either side of the mean that colours are rounded to for comparisons
 
 Indices = NDArray[np.int32]
@@ -190,16 +191,19 @@ def finer(places: Indices, coarse: Sheet, fine: Sheet, size: tuple[int, int]) ->
         size: of the map that is wanted.
     """
     sides = [(np.arange(n) + 0.5) * (m / n) for n, m in zip(size, places.shape, strict=True)]
-    (y, x), within = [side.astype(np.int64) for side in sides], [side - np.floor(side) for side in sides]
-    row, column = np.divmod(places[y][:, x], coarse.width)
-    part = np.searchsorted(coarse.tops, row, "right") - 1
+    (y, x), (down, right) = [side.astype(np.int64) for side in sides], [side - np.floor(side) for side in sides]
     was, now = np.array(coarse.sizes), np.array(fine.sizes)
-    scale = now / was
-    row = (row - coarse.tops[part] + within[0][:, None]) * scale[part, 0]
-    column = (column - PATCH + within[1][None]) * scale[part, 1]
-    row = np.minimum(row.astype(np.int32), now[part, 0] - 1) + fine.tops[part]
-    column = np.minimum(column.astype(np.int32), now[part, 1] - 1) + PATCH
-    return (row * fine.width + column).astype(np.int32)
+    larger = np.empty(size, np.int32)
+    height = max(1, BAND // size[1])
+    for top in range(0, size[0], height):
+        band = slice(top, top + height)
+        row, column = np.divmod(places[y[band]][:, x], coarse.width)
+        part = np.searchsorted(coarse.tops, row, "right") - 1
+        row = ((row - coarse.tops[part] + down[band, None]) * (now / was)[part, 0]).astype(np.int32)
+        column = ((column - PATCH + right) * (now / was)[part, 1]).astype(np.int32)
+        row = np.minimum(row, now[part, 0] - 1) + fine.tops[part]
+        larger[band] = row * fine.width + np.minimum(column, now[part, 1] - 1) + PATCH
+    return larger
 
 
 def _smaller(part: Part, factor: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
