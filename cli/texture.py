@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from img2img.tasks.texture.methods.optimize import Watch
 
 DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
-STEPS = {"patches": 20, "noise": 100}  # the library's; importing it takes a second
+STEPS = {"patches": 30, "noise": 100}  # the library's; importing it takes a second
 TRAIN_STEPS = 1500
 METHOD_OF = {"start": "optimize", "steps": "optimize", "train_steps": "network", "save": "network"}
 NET = ".safetensors"
@@ -165,7 +165,7 @@ class DescriptorName(click.ParamType):
     "--steps",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="Of optimize: evaluations of the loss; from noise as many on each level, coarse to fine.  [default: 20; 100 "
+    help="Of optimize: evaluations of the loss; from noise as many on each level, coarse to fine.  [default: 30; 100 "
     "from noise]",
 )
 @click.option(

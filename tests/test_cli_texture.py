@@ -228,6 +228,9 @@ def test_what_does_not_fit_into_memory_is_one_line() -> None:
     result = texture("a.png", "--size", "2000000x100000", "--max-pixels", "1000000000000")
     assert (result.exit_code, result.stdout) == (1, "")
     assert re.fullmatch(r"img2img: error: a.png: a texture of 2000000x100000 pixels takes about .*\n", result.stderr)
+    result = run("texture", "a.png", "--size", "2000000x100000", "--max-pixels", "1000000000000", "--method", "patches")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(r"img2img: error: a.png: 2000000x100000 pixels, made of .* GB are free\n", result.stderr)
 
 
 def test_missing_and_damaged_weights_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

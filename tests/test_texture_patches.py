@@ -178,7 +178,7 @@ def test_seeds_decide_the_texture_and_threads_do_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(patches, "BAND", 200)
     results = []
     for count in (1, 4):
-        monkeypatch.setattr(patches, "processors", lambda count=count: count)
+        monkeypatch.setattr(patches, "threads", lambda count=count: count)
         results.append(made(sample, (150, 140), seed=3))
     np.testing.assert_array_equal(*results)
     assert (made(sample, (150, 140), seed=4) != results[0]).mean() > 0.9

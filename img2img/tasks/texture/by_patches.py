@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ...errors import ImageError
 from ...images import Picture
-from .methods.patches import DEFAULT, Settings, levels_of, synthesised
+from ...runtime import available_memory
+from .methods.patches import DEFAULT, Settings, bytes_needed, levels_of, synthesised
 from .quilting import NOTHING
 from .sheet import PATCH, Indices, Part, parts_of
 
@@ -222,6 +223,14 @@ def _completed(picture: Picture, usable: Mask, given: Indices, seed: int, axes: 
 def _made(
     parts: list[Part], size: tuple[int, ...], seed: int, settings: Settings, given: Indices | None = None
 ) -> Indices:
+    pixels = sum(part.usable.size for part in parts)
+    needed = bytes_needed((size[0], size[1]), pixels, parts[0].pixels.shape[2])
+    there = available_memory()
+    if there is not None and needed > there:
+        raise ImageError(
+            f"{size[1]}x{size[0]} pixels, made of {pixels} of the sample, take about {needed / 1e9:.1f} GB of memory,"
+            f" {there / 1e9:.1f} GB are free"
+        )
     try:
         return synthesised(parts, (size[0], size[1]), seed, settings, given)
     except ValueError as error:

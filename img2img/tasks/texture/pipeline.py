@@ -30,7 +30,7 @@ LossName = Literal["shifted", "gram", "swd"]
 Start = Literal["patches", "noise"]
 
 SIZE = (512, 512)
-STEPS = {"patches": 20, "noise": 100}  # at full size only; on each level
+STEPS = {"patches": 30, "noise": 100}  # at full size only; on each level
 COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
 SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
 SAMPLE_PIXELS = 2**20  # that are looked at at once; a larger sample is looked at in pieces

@@ -13,7 +13,6 @@ References: Efros & Freeman 2001, doi:10.1145/383259.383296 (quilting); Kwatra e
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..neighbours import Patches
+from ....runtime import threads
+from ..neighbours import FEATURES, TABLE, Patches
 from ..quilting import NOTHING, quilted
 from ..sheet import PATCH, Indices, Part, Sheet, finer, origins, placed
 
@@ -31,6 +31,7 @@ COARSEST = 32  # pixels; no level's sample is smaller, but for small samples
 BAND = 2**14  # patches that are looked for at once; so many too have one random generator
 ALL = 4400  # patches of a sheet, up to which all are compared
 ALL_GIVEN = 0.999  # of a coarse pixel, rounding allowed for
+PER_PIXEL, PER_SAMPLE = 16, 24  # bytes for each pixel of a texture, and for each value of its samples
 LIKELY = 2  # every second pixel of a patch proposes where it could come from
 
 Size = tuple[int, int]
@@ -102,6 +103,12 @@ def synthesised(
         raise ValueError(f"no {PATCH}x{PATCH} pixels of the sample may be used together")
     found = origins(parts, sheet)[canvas]
     return found if given is None else np.where(given == NOTHING, found, given)
+
+
+def bytes_needed(size: Size, pixels: int, channels: int) -> int:
+    """About how much memory a texture of a size takes, made of samples of so many pixels: measured, rounded up."""
+    keys = 4 * FEATURES * pixels if pixels <= TABLE else 0
+    return size[0] * size[1] * (PER_PIXEL + channels) + pixels * PER_SAMPLE * channels + keys
 
 
 def levels_of(parts: Sequence[Part]) -> int:
@@ -187,16 +194,9 @@ def _each(work: Callable[[int], None], numbers: Sequence[int]) -> None:
         for number in numbers:
             work(number)
         return
-    with ThreadPoolExecutor(min(len(numbers), processors())) as pool:
+    with ThreadPoolExecutor(min(len(numbers), threads())) as pool:
         for _ in pool.map(work, numbers):
             pass
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: fewer than there are under taskset, or in a job of a cluster
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _windows(canvas: Indices, rows: _Axis, columns: _Axis, band: slice) -> Indices:
