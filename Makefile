@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test tests lint types bench clean
+.PHONY: demo test tests lint types fuzz bench clean
 
 demo: $(VENV)/.installed
 	$(RUN)/python examples/demo.py
@@ -19,6 +19,9 @@ types: $(VENV)/.installed
 
 tests: $(VENV)/.installed
 	$(RUN)/python -m pytest
+
+fuzz: $(VENV)/.installed
+	cd tests && OMP_NUM_THREADS=1 ../$(RUN)/python fuzz_i2i.py --cases 20000
 
 bench: $(VENV)/.installed-bench
 	$(RUN)/img2img bench denoise
