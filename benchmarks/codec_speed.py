@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from img2img.checkpoints import names
+from img2img.checkpoints import load_checkpoint, names
 from img2img.images import Picture, write_picture
 from img2img.runtime import pick_device
 
@@ -254,13 +254,14 @@ def _seconds(function: Callable[[], object]) -> float:
 def _ours(model: str, pixels: Any, settings: Settings) -> Both:
     """From pixels to all bytes of a file, and back; loaded and warm."""
     from img2img.tasks.compress import Compressor, Decompressor, Target
+    from img2img.tasks.compress.networks import codec_of
 
     compressor = Compressor.from_pretrained(model, device=settings.device, precision=settings.precision)
     decompressor = Decompressor(device=settings.device, precision=settings.precision, models=[model])
     encode = partial(compressor.compress, Picture(pixels), Target(quality=settings.quality))
     data = encode().data
     decompressor.decompress(data)
-    return Both(encode, partial(decompressor.decompress, data), _kmac(compressor.model.codec))
+    return Both(encode, partial(decompressor.decompress, data), _kmac(codec_of(load_checkpoint(model))))
 
 
 def _compressai(pixels: Any, settings: Settings) -> dict[str, Both]:

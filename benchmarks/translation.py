@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from img2img.metrics.segmentation import Confusion
+    from img2img.tasks.translate import Translator
     from img2img.tasks.translate.coding import Coding
 
     from .facade_labels import Segmenter
@@ -202,7 +203,13 @@ def _models(settings: Settings) -> Iterator[Method]:
 
     for name in settings.models:
         translator = Translator.from_pretrained(name, device=settings.device, precision=settings.precision)
-        yield Method(Path(name).stem, lambda a, t=translator: t(a[0], settings.seed, settings.noise)[None])  # type: ignore[misc]
+        yield Method(Path(name).stem, lambda a, t=translator: _by(t, a, settings))  # type: ignore[misc]
+
+
+def _by(translator: Translator, image: Tensor, settings: Settings) -> Tensor:
+    import torch
+
+    return torch.from_numpy(translator(image[0].numpy(), settings.seed, settings.noise))[None]
 
 
 def _segmenter(settings: Settings) -> Segmenter | None:

@@ -39,8 +39,7 @@ DEFAULT_QUALITY = 50
 )
 @options.max_pixels
 @options.read_and_kept
-@options.device
-@options.precision
+@options.computing
 @options.batch
 def compress(
     batch: BatchOptions,
@@ -52,8 +51,7 @@ def compress(
     effort: int,
     max_pixels: int,
     keeping: options.Keeping,
-    device: str,
-    precision: str,
+    computing: dict[str, Any],
 ) -> None:
     """Compress pictures into .i2i files.
 
@@ -76,7 +74,7 @@ def compress(
         from img2img.images import lost_in, without_metadata
         from img2img.tasks.compress import Compressor, Target
 
-        compressor = Compressor.from_pretrained(model, device=device, precision=precision)
+        compressor = Compressor.from_pretrained(model, **computing, pictures=pictures)
         goal = Target(**target)
 
         def apply(picture: "Picture") -> "tuple[tuple[bytes, list[str]], dict[str, Any]]":

@@ -66,8 +66,7 @@ class Region(click.ParamType):
 @click.option("--partial", is_flag=True, help="Of a truncated file show what is there, and say so.")
 @options.written
 @options.kept
-@options.device
-@options.precision
+@options.computing
 @options.batch
 def decompress(
     batch: BatchOptions,
@@ -79,8 +78,7 @@ def decompress(
     quality: int | None,
     max_pixels: int,
     keeping: options.Keeping,
-    device: str,
-    precision: str,
+    computing: dict[str, Any],
 ) -> None:
     """Make pictures of .i2i files.
 
@@ -99,8 +97,8 @@ def decompress(
         from img2img.images import write_picture
         from img2img.tasks.compress import Decompressor, View
 
-        decompressor = Decompressor(device=device, precision=precision, models=models)
         view = View(region, preview, partial)
+        decompressor = Decompressor(**computing, models=models, pictures=pictures)
 
         def apply(read: Read) -> "tuple[Shown, dict[str, Any]]":
             picture, facts = decompressor.decode(read.data, max_pixels, view)

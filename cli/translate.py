@@ -47,20 +47,17 @@ def translate(
     """
 
     def prepare(pictures: int) -> "Task[Frames, Frames]":
-        import torch
-
         from img2img.errors import WeightsError
         from img2img.tasks.translate import Translator
-        from img2img.tasks.translate.coding import Lab
 
-        translator = Translator.from_pretrained(model, computing["device"], computing["precision"], computing["tile"])
+        translator = Translator.from_pretrained(model, **computing, pictures=pictures)
 
-        channels = 3 if isinstance(translator.coding, Lab) else translator.model.out_channels
-        if channels not in (1, 3):
-            raise WeightsError(f"weights {model} make {channels} channels, and a picture file has 1 or 3")
+        if translator.coding.channels not in (1, 3):
+            made = translator.coding.channels
+            raise WeightsError(f"weights {model} make {made} channels, and a picture file has 1 or 3")
 
         def turn(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
-            return translator(torch.from_numpy(image), seed, noise).numpy(), {"seed": seed if noise else None}
+            return translator(image, seed, noise), {"seed": seed if noise else None}
 
         return picture_task(max_pixels, quality, keeping, apply=turn)
 

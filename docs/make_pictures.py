@@ -80,7 +80,7 @@ def translate() -> Path:
         ("facades", labels, (slice(256), slice(256))),
         ("edges", ink, (slice(256), slice(256))),
     ):
-        result = Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
+        result = torch.from_numpy(Translator.from_pretrained(name, device="cpu", precision="fp32")(image.numpy()))
         shown += [pixels(image)[crop], pixels(result)[crop]]
     target = HERE / "translate.png"
     write_picture(Picture(side_by_side(*shown)), target, "png")

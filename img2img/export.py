@@ -25,8 +25,8 @@ from .checkpoints import build, index, load_checkpoint, names, read_header, weig
 from .engines.torch_engine import TorchEngine
 from .errors import ExportError
 from .tasks.denoise import Denoiser, DenoisingUNet
-from .tasks.translate import Translator
-from .tasks.translate.coding import Lab
+from .tasks.translate import Translator, UNetGenerator
+from .tasks.translate.coding import Coding, Lab
 
 if TYPE_CHECKING:
     import onnx
@@ -52,9 +52,9 @@ class TranslatorGraph(nn.Module):
         returns: (B, C', H, W) in [0, 1].
     """
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(self, model: UNetGenerator, coding: Coding) -> None:
         super().__init__()
-        self.model, self.coding = translator.model, translator.coding
+        self.model, self.coding = model, coding
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.coding.source(image)
@@ -175,13 +175,15 @@ def denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
 
 def translator(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
     """A translator as a Subject, without noise."""
-    pipeline = Translator.from_pretrained(name_or_file, "cpu", "fp32", WHOLE)
+    checkpoint = load_checkpoint(name_or_file)
+    pipeline = Translator(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
     in_lab = isinstance(pipeline.coding, Lab)
-    channels, out = (3, 3) if in_lab else (pipeline.model.in_channels, pipeline.model.out_channels)
+    channels = 3 if in_lab else pipeline.shape.in_channels
+    out = pipeline.coding.channels
     return Subject(
         str(name_or_file),
-        TranslatorGraph(pipeline).eval(),
-        lambda image, _: pipeline(image, noise=False),
+        TranslatorGraph(build(checkpoint, "generator", UNetGenerator), pipeline.coding).eval(),
+        lambda image, _: torch.from_numpy(pipeline(image.numpy(), noise=False)),
         channels=channels,
         inputs={"image": IMAGE.format(channels=channels) + (GREY if in_lab else "")},
         output=RESULT.format(channels=out),

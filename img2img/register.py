@@ -49,8 +49,8 @@ class Task:
         kinds: what its weights are called in the index (`task` there); those that `--model` takes first.
         networks: `module:class` of the networks, by the name that a weight file's header gives (`network`).
         trainings: what can be trained for it.
-        graphs: `module:name` of a table of the networks that engines run, by the same names as `networks`; without one
-            only PyTorch runs the task.
+        graphs: `module:name` of a table of the networks that engines run, by the same names as `networks`, or of what
+            tells them from the weights; without one only PyTorch runs the task.
     """
 
     name: str
@@ -98,6 +98,7 @@ TASKS = (
         kinds=("translate",),
         networks={"generator": "img2img.tasks.translate.generator:UNetGenerator"},
         trainings=(Training("translate", "img2img.tasks.translate.train:build", "pairs"),),
+        graphs="img2img.tasks.translate.networks:NETWORKS",
     ),
     Task(
         "compress",
@@ -109,6 +110,7 @@ TASKS = (
             "hyperprior": "img2img.tasks.compress.hyperprior:HyperpriorCodec",
         },
         trainings=(Training("codec", "img2img.tasks.compress.train:build", "codec-fast"),),
+        graphs="img2img.tasks.compress.networks:NETWORKS",
     ),
 )
 TRAININGS = {training.name: training for task in TASKS for training in task.trainings}
@@ -130,7 +132,9 @@ def networks_of(checkpoint: Checkpoint) -> tuple[Network, ...]:
     """The networks of a weight file that engines run as graphs; none for those that only PyTorch runs."""
     kind = str(checkpoint.header.get("network"))
     tables = [load(each.graphs) for each in TASKS if each.graphs and kind in each.networks]
-    return tables[0].get(kind, ()) if tables else ()
+    found = tables[0].get(kind, ()) if tables else ()
+    graphs: tuple[Network, ...] = found(checkpoint) if callable(found) else found
+    return graphs
 
 
 def load(place: str) -> Any:

@@ -105,7 +105,7 @@ def test_quality_buys_decibels_with_bytes(shipped: Compressor, reader: Decompres
 def test_tiles_leave_no_seams(shipped: Compressor, reader: Decompressor) -> None:
     """In tiles of 256 pixels a picture is as good as in a single one, along their borders too."""
     picture = photograph(400, 500)
-    tiled = Compressor(shipped.model, torch.float32, tile=256)
+    tiled = Compressor(shipped.model, tile=256)
     one, many = (reader.decompress(c.compress(picture, Target(quality=50)).data) for c in (shipped, tiled))
     assert psnr(picture, many) == pytest.approx(psnr(picture, one), abs=0.05)
     single, error = (np.square(picture.samples.astype(float) - result.samples).mean((1, 2)) for result in (one, many))
@@ -115,7 +115,7 @@ def test_tiles_leave_no_seams(shipped: Compressor, reader: Decompressor) -> None
 def test_a_factorised_prior_does_not_see_tiles_at_all(tmp_path: Path) -> None:
     whole = Compressor.from_pretrained(write_codec(tmp_path), device="cpu", precision="fp32")
     reader = Decompressor(device="cpu", precision="fp32", models=[tmp_path / "untrained.safetensors"])
-    tiled = Compressor(whole.model, torch.float32, tile=256)
+    tiled = Compressor(whole.model, tile=256)
     one, many = (reader.decompress(c.compress(photograph(300, 350), Target(quality=50)).data) for c in (whole, tiled))
     assert np.abs(one.samples.astype(int) - many.samples).max() <= 1
 
@@ -137,6 +137,19 @@ def test_decoding_does_not_depend_on_threads_or_convolutions_or_precision(
         assert psnr(picture, rough) == pytest.approx(psnr(picture, expected), abs=0.1)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("by", ["torch", "onnx"])
+def test_every_engine_decodes_the_same_symbols_and_pixels_within_a_level(shipped: Compressor, by: str) -> None:
+    """A file says what its symbols are (CRC-32), so decoding it without an error is having the same ones."""
+    picture = photograph(170, 300)
+    writer = Compressor.from_pretrained(shipped.model.name, device="cpu", precision="fp32", engine=by)
+    data = writer.compress(picture, Target(quality=70)).data
+    one, other = (Decompressor(device="cpu", engine=engine).decompress(data) for engine in ("torch", "onnx"))
+    difference = np.abs(one.samples.astype(int) - other.samples)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+    assert psnr(picture, one) > 30
 
 
 def test_same_picture_same_bytes(weights: Path, compressor: Compressor) -> None:

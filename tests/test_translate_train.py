@@ -9,17 +9,24 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
+from scipy.ndimage import zoom
 from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.checkpoints import load_checkpoint, read_header, save_checkpoint
+from img2img.core.blocks import InstanceNorm
+from img2img.core.parts import coarse_scale
 from img2img.data.pairs import make_pair
+from img2img.engines.graphs import make_graphs
+from img2img.engines.torch_engine import TorchEngine
 from img2img.errors import ImageError, TrainingError, WeightsError
 from img2img.images import Picture, read_picture, write_picture
 from img2img.metrics import psnr
 from img2img.register import train
 from img2img.tasks.translate import Translator, UNetGenerator
-from img2img.tasks.translate.coding import Lab, Rgb, lightness_of
+from img2img.tasks.translate.coding import lightness_of
+from img2img.tasks.translate.networks import generator_of, networks
+from img2img.tasks.translate.shape import Shape
 from img2img.tasks.translate.train import build, resized
 from img2img.training.loop import Training, learning_rate
 from img2img.training.recipe import Phase, Recipe, read_recipe
@@ -109,9 +116,9 @@ def test_training_learns_and_its_file_needs_nothing_else(recipe: Path, pairs: Pa
         "files",
     )
     image = torch.from_numpy(photographs.coffee()[:40, 200:250].copy()).permute(2, 0, 1).float() / 255
-    result = Translator.from_pretrained(best, device="cpu", precision="fp32")(image, noise=False)
+    result = Translator.from_pretrained(best, device="cpu", precision="fp32")(image.numpy(), noise=False)
     negative = 1 - image
-    assert (result - negative).abs().mean() < 0.7 * (image - negative).abs().mean()
+    assert (torch.from_numpy(result) - negative).abs().mean() < 0.7 * (image - negative).abs().mean()
 
 
 def test_a_run_is_not_gone_on_with_under_another_objective(recipe: Path, pairs: Path, tmp_path: Path) -> None:
@@ -163,8 +170,8 @@ def test_colours_are_learnt_in_lab(recipe: Path, photos: Path, tmp_path: Path) -
     recipe.write_text(text.replace("depth = 4", "depth = 4\nin_channels = 1\nout_channels = 2\ndropout = 0.0"))
     best = run(recipe, photos, tmp_path / "run", steps=60)
     image = torch.from_numpy(photographs.coffee()[:64, 200:264].copy()).permute(2, 0, 1).float() / 255
-    result = Translator.from_pretrained(best, device="cpu")(image)
-    assert result.shape == image.shape
+    result = Translator.from_pretrained(best, device="cpu")(image.numpy())
+    assert result.shape == tuple(image.shape)
     red, _, blue = result.mean((1, 2))
     assert red > blue + 0.05  # the photographs are of brown coffee
 
@@ -260,71 +267,126 @@ def test_l1_alone_needs_no_discriminator_and_init_begins_where_another_ended(
 # --- In use ---
 
 
-def translator(channels: int = 3, out: int = 3, tile: int | None = None, **arguments: Any) -> Translator:
+def write(path: Path, channels: int = 3, out: int = 3, **arguments: Any) -> Path:
+    """A weight file of a network that has learnt nothing."""
     torch.manual_seed(0)
-    model = UNetGenerator(channels, out, **({"width": 6, "depth": 5} | arguments))
-    coding = Lab(channels, out) if out == 2 else Rgb(channels, out)
-    return Translator(model, coding, torch.device("cpu"), tile=tile)
+    config = {"in_channels": channels, "out_channels": out, "width": 6, "depth": 5} | arguments
+    tensors = {f"generator.{k}": v for k, v in UNetGenerator(**config).state_dict().items()}
+    header = {"task": "translate", "network": "generator", "config": config, "space": "lab" if out == 2 else "rgb"}
+    save_checkpoint(path, tensors, header)
+    return path
 
 
-def image(height: int = 70, width: int = 90, channels: int = 3) -> Tensor:
-    return torch.rand(channels, height, width, generator=Generator().manual_seed(0))
+def translator(path: Path, *channels: int, tile: int | None = None, **arguments: Any) -> Translator:
+    return Translator(load_checkpoint(write(path, *channels, **arguments)), TorchEngine("cpu", "fp32"), tile)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "untrained.safetensors"
+
+
+def image(height: int = 70, width: int = 90, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).random((channels, height, width), dtype=np.float32)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 7), (64, 64)])
 @pytest.mark.parametrize(("channels", "out"), [(3, 3), (1, 2), (8, 1), (2, 8)])
-def test_any_size_and_any_channels(size: tuple[int, int], channels: int, out: int) -> None:
-    result = translator(channels, out)(image(*size, channels))
+def test_any_size_and_any_channels(size: tuple[int, int], channels: int, out: int, file: Path) -> None:
+    result = translator(file, channels, out)(image(*size, channels))
     assert result.shape == (3 if out == 2 else out, *size)
     assert 0 <= result.min() <= result.max() <= 1
 
 
-def test_tiles_cannot_be_seen() -> None:
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_tiles_cannot_be_seen(engine: str, file: Path) -> None:
     """At 1024x1024 the tiled picture differs from the whole by less than a hundredth of a grey level."""
-    picture = torch.nn.functional.interpolate(image(128, 128)[None], size=(1024, 1024), mode="bicubic")[0].clamp(0, 1)
-    whole, tiled = (translator(tile=tile, width=4)(picture, seed=3) for tile in (1024, 320))
+    picture = zoom(image(128, 128), (1, 8, 8), order=3).clip(0, 1)
+    write(file, width=4)
+    make_graphs(file, networks(load_checkpoint(file)))
+    whole, tiled = (
+        Translator.from_pretrained(file, "cpu", "fp32", tile, engine)(picture, seed=3) for tile in (1024, 320)
+    )
     assert whole.std() > 0.05
-    assert (whole - tiled).abs().max() < 0.01 / 255
+    assert np.abs(whole - tiled).max() < 0.01 / 255
 
 
-def test_noise_follows_its_seed_and_can_be_left_out() -> None:
-    turn, picture = translator(), image()
-    assert torch.equal(turn(picture), turn(picture, seed=0))
-    assert (turn(picture, seed=1) - turn(picture, seed=2)).abs().mean() > 1e-3
-    assert torch.equal(turn(picture, seed=1, noise=False), turn(picture, seed=2, noise=False))
+def test_engines_agree_on_the_noise_of_a_seed(file: Path) -> None:
+    write(file)
+    make_graphs(file, networks(load_checkpoint(file)))
+    for tile in (1024, 32):
+        by_torch, by_graph = (
+            Translator.from_pretrained(file, "cpu", "fp32", tile, engine)(image(), seed=7)
+            for engine in ("torch", "onnx")
+        )
+        assert np.abs(by_torch - by_graph).max() < 0.05 / 255
 
 
-def test_a_weight_file_gives_the_same_picture_as_the_model(tmp_path: Path) -> None:
-    turn = translator()
-    tensors = {f"generator.{k}": v.half().float() for k, v in turn.model.state_dict().items()}
-    turn.model.load_state_dict({k.removeprefix("generator."): v for k, v in tensors.items()})
-    header = {"task": "translate", "network": "generator", "config": {"width": 6, "depth": 5}, "space": "rgb"}
-    save_checkpoint(tmp_path / "x", tensors, header)
-    again = Translator.from_pretrained(tmp_path / "x", device="cpu", precision="fp32")
-    assert torch.equal(again(image()), turn(image()))
-    bf16 = Translator.from_pretrained(tmp_path / "x", device="cpu", precision="bf16")
-    assert (bf16(image()) - turn(image())).abs().mean() < 2 / 255
-    for wrong in ({"space": "xyz"}, {"space": "lab"}, {"config": {"width": 5, "depth": 5}}):
-        save_checkpoint(tmp_path / "y", tensors, header | wrong)
+def test_noise_follows_its_seed_and_can_be_left_out(file: Path) -> None:
+    turn, picture = translator(file), image()
+    assert np.array_equal(turn(picture), turn(picture, seed=0))
+    assert np.abs(turn(picture, seed=1) - turn(picture, seed=2)).mean() > 1e-3
+    assert np.array_equal(turn(picture, seed=1, noise=False), turn(picture, seed=2, noise=False))
+
+
+def test_a_weight_file_gives_the_same_picture_as_the_model(file: Path) -> None:
+    turn, x = translator(file), torch.from_numpy(image())[None] * 2 - 1
+    with torch.no_grad():
+        expected = generator_of(load_checkpoint(file))(x)[0].numpy() / 2 + 0.5
+    np.testing.assert_allclose(turn(image(), noise=False), expected, atol=1e-6)
+    bf16 = Translator.from_pretrained(file, device="cpu", precision="bf16")
+    assert np.abs(bf16(image()) - turn(image())).mean() < 2 / 255
+
+
+def test_weights_that_do_not_fit_are_refused(file: Path) -> None:
+    checkpoint = load_checkpoint(write(file))
+    for wrong in ({"space": "xyz"}, {"space": "lab"}, {"config": {"width": 5, "depth": 5}}, {"config": {"size": 5}}):
+        save_checkpoint(file, checkpoint.tensors, checkpoint.header | wrong)
         with pytest.raises(WeightsError, match="do not fit"):
-            Translator.from_pretrained(tmp_path / "y", device="cpu")
-    save_checkpoint(tmp_path / "y", tensors, header | {"network": "unet"})
+            Translator.from_pretrained(file, device="cpu")
+    save_checkpoint(file, checkpoint.tensors, checkpoint.header | {"network": "unet"})
     with pytest.raises(WeightsError, match="hold a 'unet' network, not a 'generator'"):
-        Translator.from_pretrained(tmp_path / "y", device="cpu")
+        Translator.from_pretrained(file, device="cpu")
 
 
-def test_wrong_pictures_are_said() -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"depth": 6, "up": "resize", "dropout": 0.0},
+        {"depth": 7, "skip": "none"},
+        {"depth": 2, "norm": "batch"},
+        {"depth": 8, "widest": 4},
+    ],
+)
+def test_the_shape_that_needs_no_pytorch_is_the_networks(config: dict[str, Any]) -> None:
+    """Where dropout is, where norms are and where a large image is put together."""
+    shape, net = Shape(**config), UNetGenerator(**config).net
+    assert (shape.widths, shape.stride) == (net.layout.widths, net.layout.stride)
+    assert shape.coarse == coarse_scale(net)
+    dropout = net.layout.dropout or ()
+    assert shape.noisy == tuple(s for s in reversed(range(shape.depth - 1)) if dropout[s])
+
+    def normed(layers: Any, scales: range) -> tuple[int, ...]:
+        return tuple(s for s in scales if any(isinstance(m, InstanceNorm) for m in layers[s]))
+
+    assert shape.down_norms == normed(net.encoder.stages, range(shape.coarse))
+    assert shape.up_norms == normed([*reversed(net.decoder.after)], range(shape.coarse - 1, -1, -1))
+    assert [m.shape[1] for m in shape.masks(9, 9, None)] == [shape.widths[s] for s in shape.noisy]
+
+
+def test_wrong_pictures_are_said(file: Path) -> None:
     with pytest.raises(ImageError, match=r"1 channel \(grey\)"):
-        translator()(image(channels=1))
+        translator(file)(image(channels=1))
     with pytest.raises(ValueError, match=r"\(C, H, W\)"):
-        translator()(image()[None])
+        translator(file)(image()[None])
 
 
 # --- Shipped weights ---
 
 
 def shipped(name: str, image: Tensor) -> Tensor:
-    return Translator.from_pretrained(name, device="cpu", precision="fp32")(image)
+    return torch.from_numpy(Translator.from_pretrained(name, device="cpu", precision="fp32")(image.numpy()))
 
 
 def photograph(samples: np.ndarray) -> Tensor:

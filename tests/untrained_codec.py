@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from img2img.checkpoints import save_checkpoint
+from img2img.tasks.compress.hyperprior import KINDS
 from img2img.tasks.compress.loss import CodecWithPrior
 from img2img.tasks.compress.model import start_as_klt
-from img2img.tasks.compress.model_file import NETWORKS
 from img2img.tasks.compress.tables import make_tables
 from img2img.tasks.compress.train import fitted_prior
 
@@ -23,7 +23,7 @@ def write_codec(folder: Path, name: str = "untrained", network: str = "factorize
         network, config = "hyperprior", config | {"context": True}
     if network == "hyperprior":
         config |= HYPER
-    codec = NETWORKS[network][0](**config)
+    codec = KINDS[network](**config)
     for layer in getattr(codec, "context", []):
         torch.nn.init.normal_(layer.weight, std=0.05)  # it begins as nothing
     sample = torch.rand(32, 3, 4, 4).mul(0.5).add(0.25)

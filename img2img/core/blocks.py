@@ -1,13 +1,11 @@
 """The smallest parts of an encoder-decoder: convolutions, normalisations, activations, blocks, resampling."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Literal, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from .gdn import GDN
 from .padding import framed
@@ -105,9 +103,11 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class Dropout(nn.Module):
-    """Sets a share of the numbers to zero and scales up the rest, in training, or under `dropout_noise`.
+    """Sets a share of the numbers to zero and scales up the rest, in training, or where a mask says so.
 
-    pix2pix has no other source of noise, and wants it in use as well as in training.
+    pix2pix has no other source of noise, and wants it in use as well as in training. While a `mask` is set, numbers
+    that broadcast to the input's shape, the input is multiplied by it; so noise can be drawn elsewhere, and be the same
+    whoever computes.
 
     Args:
         rate: the share, 0 <= rate < 1.
@@ -121,26 +121,10 @@ class Dropout(nn.Module):
         if not 0 <= rate < 1:
             raise ValueError(f"a dropout rate is at least 0 and less than 1, not {rate}")
         self.rate = rate
-        self.generator: Generator | None = None
+        self.mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.generator is None:
-            return F.dropout(x, self.rate, self.training)
-        drawn = torch.rand(x.shape, generator=self.generator, device=self.generator.device)
-        return x * (drawn >= self.rate).to(x) / (1 - self.rate)
-
-
-@contextmanager
-def dropout_noise(net: nn.Module, generator: Generator) -> Iterator[None]:
-    """Within it every Dropout of a network draws from this generator, in evaluation, too."""
-    layers = [module for module in net.modules() if isinstance(module, Dropout)]
-    for layer in layers:
-        layer.generator = generator
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.generator = None
+        return F.dropout(x, self.rate, self.training) if self.mask is None else x * self.mask.to(x.dtype)
 
 
 def activation_layer(activation: Activation) -> list[nn.Module]:

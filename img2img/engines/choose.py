@@ -132,8 +132,9 @@ class AutoEngine:
 
     def load(self, checkpoint: Checkpoint, network: Network) -> Runner:
         if find_graph(checkpoint, network.name) is None:
-            self.has_graphs = False  # somebody's own weights; should an engine run already, it says what is missing
-            return self.chosen.load(checkpoint, network)
+            self.has_graphs = False  # somebody's own weights: PyTorch needs none
+            by_torch = self.chosen if self.chosen.name == "torch" else torch_engine(*self.arguments)
+            return by_torch.load(checkpoint, network)
         ready: Runner | None = None
 
         def run(*inputs: np.ndarray) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +24,47 @@ class OnnxEngine:
         """Nothing depends on it."""
 
     def load(self, checkpoint: Checkpoint, network: Network) -> Runner:
-        import onnxruntime
-
         path = find_graph(checkpoint, network.name)
         if path is None:
             raise WeightsError(
                 f"the weights {checkpoint.path} have no graph of their {network.name} beside them, which onnxruntime "
                 "needs: make it by img2img weights graphs, or run them with PyTorch"
             )
-        options = onnxruntime.SessionOptions()
-        # A number given keeps it from binding threads to cores, which fails where a scheduler allows only some of them.
-        options.intra_op_num_threads = threads()
-        options.enable_mem_pattern = False  # plans for a size that was seen; sizes differ, and the plan costs memory
-        options.log_severity_level = 4  # its errors are raised; printed as well, they would be more than one line
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no common class of their own
-            raise WeightsError(f"the graph {path} cannot be used by onnxruntime: {_one_line(error)}") from error
+        sessions = {os.getpid(): open_session(path)}
+        session = sessions[os.getpid()]
         if session.get_modelmeta().custom_metadata_map.get("weights_sha256") != checkpoint.sha256:
             raise WeightsError(f"the graph {path} was made for other weights than {checkpoint.path.name} beside it")
-        names = [value.name for value in session.get_inputs()]
+        used = {value.name for value in session.get_inputs()}  # a part may need less than it is given
 
         def run(*inputs: np.ndarray) -> Any:
-            results = session.run(None, dict(zip(names, inputs, strict=True)))
+            # A forked process has none of a session's threads, and would wait for them for ever. It opens its own, and
+            # keeps the old one, which could not be closed either.
+            if os.getpid() not in sessions:
+                sessions[os.getpid()] = open_session(path)
+            given = zip(network.inputs, inputs, strict=True)
+            results = sessions[os.getpid()].run(None, {name: array for name, array in given if name in used})
             return results[0] if len(results) == 1 else tuple(results)
 
         return run
+
+
+def open_session(path: Path) -> Any:
+    """A graph, ready to run.
+
+    Raises:
+        WeightsError: it is none, or the weight file beside it is not that of which it was made.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # A number given keeps it from binding threads to cores, which fails where a scheduler allows only some of them.
+    options.intra_op_num_threads = threads()
+    options.enable_mem_pattern = False  # plans for a size that was seen; sizes differ, and the plan costs memory
+    options.log_severity_level = 4  # its errors are raised; printed as well, they would be more than one line
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common class of their own
+        raise WeightsError(f"the graph {path} cannot be used by onnxruntime: {_one_line(error)}") from error
 
 
 def find_graph(checkpoint: Checkpoint, graph: str) -> Path | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import Checkpoint
-from ..runtime import keep_big_buffers, pick_device, pick_precision
+from ..runtime import keep_big_buffers, pick_device, pick_precision, survive_forks
 from .network import Network, Runner
 
 
@@ -28,6 +28,7 @@ class TorchEngine:
 
     def __init__(self, device: str = "auto", precision: str = "auto") -> None:
         keep_big_buffers()
+        survive_forks()
         self.where = pick_device(device)
         self.dtype = pick_precision(precision, self.where)
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from ...core.blocks import conv
 from ...core.padding import pad_to_multiple
 from .model import Codec, interpolate
-
-HYPER_STRIDE = 4  # latents per hyper-latent, each way
+from .shape import FACTORIZED, HYPER_STRIDE, HYPERPRIOR, SLICES
 
 
 class Expected(NamedTuple):
@@ -52,7 +51,7 @@ class HyperpriorCodec(Codec):
 
     def __init__(
         self,
-        slices: tuple[int, ...] = (16, 16, 32, 64, 128),
+        slices: tuple[int, ...] = SLICES,
         hyper_channels: int = 64,
         features: int = 128,
         hidden: int = 128,
@@ -154,3 +153,6 @@ def nothing(layer: nn.Module) -> nn.Module:
     layer.get_parameter("weight").data.zero_()
     layer.get_parameter("bias").data.zero_()
     return layer
+
+
+KINDS: dict[str, type[Codec]] = {FACTORIZED: Codec, HYPERPRIOR: HyperpriorCodec}  # by what a weight file calls them

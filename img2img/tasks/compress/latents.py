@@ -5,18 +5,18 @@ same groups of symbols with the same rows of the same integer tables.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from ...checkpoints import Checkpoint
+from ...engines import Engine, Runner
 from ...errors import WeightsError
 from . import exact
 from .coder import Decoder, Tables
-from .hyperprior import HYPER_STRIDE, HyperpriorCodec
-from .model import Codec
+from .networks import HYPER_ANALYSIS, REFINE
+from .shape import HYPER_STRIDE, SLICES
 
 GRID = 16  # rates at which each channel of a factorised prior has a table of its own; 9 % of a step apart at most
 LOG2_SIGMAS = (-26, 56)  # first and last row of the Gaussian tables, in eighths of an octave of sigma / step
@@ -40,7 +40,7 @@ class Latents(NamedTuple):
     """
 
     layers: list[list[Group]]
-    y_hat: Tensor
+    y_hat: np.ndarray
 
     @property
     def groups(self) -> list[Group]:
@@ -54,9 +54,9 @@ class Coding(Protocol):
     chooser: "Chooser"
     slices: tuple[int, ...]  # channels that each layer adds
 
-    def __init__(self, codec: Any, checkpoint: Checkpoint) -> None: ...
+    def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None: ...
 
-    def choose(self, y: Tensor, rate: int, effort: int = 1) -> Latents:
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
         """Quantise y (M, h, w) float32 at a rate of 0 ... 65535; effort 0 rounds, 1 looks at the bits."""
         ...
 
@@ -98,64 +98,93 @@ class Chooser:
         return symbols
 
 
+class Steps:
+    """Quantisation and reconstruction steps of every channel, of a weight file: Codec.steps without PyTorch.
+
+    Example:
+        >>> from img2img.checkpoints import load_checkpoint
+        >>> step, back = Steps(load_checkpoint("codec-fast"))(rate=30000)
+        >>> step.shape
+        (256, 1, 1)
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.log_step, self.log_ratio = (
+            checkpoint.arrays[f"codec.{name}"].astype(np.float32) for name in ("log_step", "log_ratio")
+        )
+
+    def __call__(self, rate: int) -> tuple[np.ndarray, np.ndarray]:
+        """At a rate of 0 ... 65535: each (M, 1, 1) float32."""
+        log_step = self._at(self.log_step, rate)
+        return np.exp(log_step), np.exp(log_step + self._at(self.log_ratio, rate))
+
+    @staticmethod
+    def _at(table: np.ndarray, rate: int) -> np.ndarray:
+        place = np.float32(rate / 65535) * np.float32(len(table) - 1)
+        below = min(int(place), len(table) - 2)
+        between: np.ndarray = table[below] + (place - np.float32(below)) * (table[below + 1] - table[below])
+        return between.reshape(-1, 1, 1)
+
+
 class FactorizedCoding:
     """Every channel has a density of its own, at each of GRID rates (Balle 2017)."""
 
-    def __init__(self, codec: Codec, checkpoint: Checkpoint) -> None:
-        self.codec, self.chooser = codec, Chooser(read_tables(checkpoint))
-        self.slices: tuple[int, ...] = (codec.latents,)
-        self.medians = checkpoint.tensors["tables.medians"].float().view(-1, 1, 1) / 2**exact.FRACTION
+    def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
+        self.chooser, self.steps = Chooser(read_tables(checkpoint)), Steps(checkpoint)
+        medians = checkpoint.arrays["tables.medians"].astype(np.float32)
+        self.medians = medians.reshape(-1, 1, 1) / np.float32(2**exact.FRACTION)
+        self.slices: tuple[int, ...] = (len(self.medians),)
 
-    def choose(self, y: Tensor, rate: int, effort: int = 1) -> Latents:
-        step, _ = self._steps(rate)
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
+        step, _ = self.steps(rate)
         rows = factorized_rows(y.shape, rate)
-        scaled = ((y - self.medians) / step).flatten().numpy()
-        symbols = self.chooser(scaled, rows, effort)
+        symbols = self.chooser(((y - self.medians) / step).ravel(), rows, effort)
         return Latents([[Group(symbols, rows)]], self._restore(symbols, y.shape, rate))
 
     def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
-        size = torch.Size((len(self.medians), height, width))
+        size = (len(self.medians), height, width)
         if not layers:
-            return Latents([], torch.zeros(size))
+            return Latents([], np.zeros(size, np.float32))
         rows = factorized_rows(size, rate)
         symbols = decoder.pull(rows)
         return Latents([[Group(symbols, rows)]], self._restore(symbols, size, rate))
 
-    def _steps(self, rate: int) -> tuple[Tensor, Tensor]:
-        step, back = self.codec.steps(torch.tensor([rate / 65535], device=self.codec.log_step.device))
-        return step[0].cpu(), back[0].cpu()
-
-    def _restore(self, symbols: np.ndarray, size: torch.Size, rate: int) -> Tensor:
-        _, back = self._steps(rate)
-        return torch.from_numpy(symbols).view(size) * back + self.medians
+    def _restore(self, symbols: np.ndarray, size: tuple[int, ...], rate: int) -> np.ndarray:
+        _, back = self.steps(rate)
+        return symbols.reshape(size).astype(np.float32) * back + self.medians
 
 
 class HyperpriorCoding:
     """Latents expected from z and from earlier slices, by integer networks (Minnen & Singh 2020; exact.py)."""
 
-    def __init__(self, codec: HyperpriorCodec, checkpoint: Checkpoint) -> None:
-        self.codec, self.chooser = codec, Chooser(read_tables(checkpoint))
-        self.slices: tuple[int, ...] = codec.slices
-        self.medians = checkpoint.tensors["tables.medians"].double().view(-1, 1, 1)
-        self.h_s = exact.IntegerNetwork(codec.h_s)
+    def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
+        arrays, config = checkpoint.arrays, checkpoint.header.get("config") or {}
+        self.chooser, self.steps = Chooser(read_tables(checkpoint)), Steps(checkpoint)
+        self.medians = arrays["tables.medians"].astype(np.float64).reshape(-1, 1, 1)
+        self.slices: tuple[int, ...] = tuple(config.get("slices", SLICES))
+        numbers = range(len(self.slices))
+        self.h_s = exact.IntegerNetwork(("conv", "shuffle", "relu", "conv", "shuffle", "relu"), arrays, "codec.h_s")
         # The first layer by itself: what an earlier pass has coded is added behind it.
-        self.first = [exact.IntegerNetwork(network[:1]) for network in codec.expect]  # type: ignore[index]
-        self.expect = [exact.IntegerNetwork(network[1:]) for network in codec.expect]  # type: ignore[index]
-        self.context = [exact.IntegerNetwork(nn.Sequential(layer)) for layer in codec.context]
-        self.log2_unit = checkpoint.tensors["tables.log2_unit"].view(-1, 1, 1)
+        self.first = [exact.convolution(arrays, f"codec.expect.{i}.0") for i in numbers]
+        rest: tuple[exact.Layer, ...] = ("relu", "conv", "relu", "conv")
+        self.expect = [exact.IntegerNetwork(rest, arrays, f"codec.expect.{i}", first=1) for i in numbers]
+        in_two = config.get("context", False)
+        self.context = [exact.convolution(arrays, f"codec.context.{i}") for i in numbers] if in_two else []
+        self.log2_unit = arrays["tables.log2_unit"].reshape(-1, 1, 1)
         self.gaussians = len(self.chooser.tables.lengths) - (LOG2_SIGMAS[1] - LOG2_SIGMAS[0] + 1)
-        self.levels = {name: checkpoint.tensors[f"tables.{name}"] for name in ("step", "log2_step", "hyper_step")}
+        self.levels = {name: arrays[f"tables.{name}"] for name in ("step", "log2_step", "hyper_step")}
+        self.checkpoint, self.engine = checkpoint, engine
 
-    def choose(self, y: Tensor, rate: int, effort: int = 1) -> Latents:
-        z = self._hyper_analysis(y) * 2**exact.FRACTION
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
+        z = self.hyper_analysis(y[None])[0].astype(np.float64) * 2**exact.FRACTION
         rows = factorized_rows(z.shape, rate)
         # Rounded: what an error of z costs is not known before the latents are coded.
-        symbols = ((z - self.medians) / self._at("hyper_step", rate)).round().int().flatten().numpy()
+        symbols = np.rint((z - self.medians) / self._at("hyper_step", rate)).astype(np.int32).ravel()
         layers = [[Group(symbols, rows)]]
-        parts = y.double().mul(2**exact.FRACTION).split(self.codec.slices)
+        parts = self._split(y.astype(np.float64) * 2**exact.FRACTION)
 
-        def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
-            symbols = self.chooser(((parts[i] - mu) / step)[:, where].flatten().numpy(), rows, effort)
+        def code(i: int, where: np.ndarray, mu: np.ndarray, step: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            symbols = self.chooser(((parts[i][:, where] - mu) / step).ravel(), rows, effort)
             _append(layers, i, Group(symbols, rows))
             return symbols
 
@@ -163,79 +192,94 @@ class HyperpriorCoding:
 
     def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
         if not layers:
-            return Latents([], torch.zeros(self.codec.latents, height, width))
-        size = torch.Size((len(self.medians), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE)))
+            return Latents([], np.zeros((sum(self.slices), height, width), np.float32))
+        size = (len(self.medians), -(-height // HYPER_STRIDE), -(-width // HYPER_STRIDE))
         rows = factorized_rows(size, rate)
         pulled = [[Group(decoder.pull(rows), rows)]]
 
-        def code(i: int, where: Tensor, mu: Tensor, step: Tensor, rows: np.ndarray) -> np.ndarray:
+        def code(i: int, where: np.ndarray, mu: np.ndarray, step: np.ndarray, rows: np.ndarray) -> np.ndarray:
             symbols = decoder.pull(rows)
             _append(pulled, i, Group(symbols, rows))
             return symbols
 
-        y_hat = self._walk(pulled[0][0].symbols, size, torch.Size((height, width)), rate, layers, code)
-        return Latents(pulled, y_hat)
+        return Latents(pulled, self._walk(pulled[0][0].symbols, size, (height, width), rate, layers, code))
 
     def _walk(
         self,
         hyper_symbols: np.ndarray,
-        hyper_size: torch.Size,
-        size: torch.Size,
+        hyper_size: tuple[int, ...],
+        size: tuple[int, ...],
         rate: int,
         layers: int,
-        code: Callable[[int, Tensor, Tensor, Tensor, np.ndarray], np.ndarray],
-    ) -> Tensor:
+        code: Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    ) -> np.ndarray:
         """HyperpriorCodec.code_slices and refine; all that symbols depend on is a whole number of 2^-10.
 
         Only the first `layers` slices; channels of the others are 0. `code(i, where, mu, step, rows)` chooses or
-        decodes the symbols of slice i at the places of one pass.
+        decodes the symbols of slice i at the places of one pass; mu (slice, places) and step (slice, 1).
         """
-        z_hat = self.medians + torch.from_numpy(hyper_symbols).view(hyper_size) * self._at("hyper_step", rate)
-        features = self.h_s(z_hat[None])[..., : size[0], : size[1]]
-        plane = torch.full_like(features[:, :1], (rate * 2**exact.FRACTION + 32767) // 65535)
+        z_hat = self.medians + hyper_symbols.reshape(hyper_size) * self._at("hyper_step", rate)
+        features = self.h_s(z_hat)[:, : size[0], : size[1]]
+        plane = np.full_like(features[:1], (rate * 2**exact.FRACTION + 32767) // 65535)
         seen, coded = [features, plane], []
-        steps, log2_steps = (self._at(name, rate).split(self.codec.slices) for name in ("step", "log2_step"))
-        units = self.log2_unit.split(self.codec.slices)
-        passes = self.codec.passes(size[0], size[1], torch.device("cpu"))
+        steps, log2_steps = (self._split(self._at(name, rate)) for name in ("step", "log2_step"))
+        units = self._split(self.log2_unit)
+        passes = self.passes(size[0], size[1])
         for i, (step, log2_step, unit) in enumerate(list(zip(steps, log2_steps, units, strict=True))[:layers]):
-            hidden = self.first[i](torch.cat(seen, 1))
-            mu, symbols = torch.zeros(2, len(unit), *size, dtype=torch.float64)
-            y_hat = torch.zeros_like(mu)
+            hidden = self.first[i](np.concatenate(seen))
+            mu, symbols = np.zeros((2, len(unit), *size))
+            y_hat = np.zeros_like(mu)
             for number, where in enumerate(passes):
                 if number:
-                    hidden = (hidden + self.context[i](y_hat[None])).clamp_(-exact.LARGEST, exact.LARGEST)
-                expected, log2_sigma = self.expect[i](hidden)[0].chunk(2)
-                expected = exact.divide(expected, -unit)
-                eighths = exact.divide(log2_sigma + unit * 2**exact.FRACTION - log2_step, exact.FRACTION - 3)[:, where]
-                rows = (eighths.clamp(*LOG2_SIGMAS) - LOG2_SIGMAS[0]).int().flatten().numpy() + self.gaussians
-                mu[:, where] = expected[:, where]
-                symbols[:, where] = torch.from_numpy(code(i, where, expected, step, rows)).double().view(len(unit), -1)
-                y_hat = exact.divide(mu + symbols * step, unit).clamp(-exact.LARGEST, exact.LARGEST)
-            seen.append(y_hat[None])
+                    hidden = np.clip(hidden + self.context[i](y_hat), -exact.LARGEST, exact.LARGEST)
+                # Convolutions of 1x1: the places of this pass are all they need.
+                expected, log2_sigma = np.split(self.expect[i](hidden[:, where][:, None])[:, 0], 2)
+                expected = exact.divide(expected, -unit[..., 0])
+                octaves = log2_sigma + unit[..., 0] * 2**exact.FRACTION - log2_step[..., 0]
+                eighths = np.clip(exact.divide(octaves, exact.FRACTION - 3), *LOG2_SIGMAS)
+                rows = (eighths - LOG2_SIGMAS[0]).astype(np.int32).ravel() + np.int32(self.gaussians)
+                mu[:, where] = expected
+                symbols[:, where] = code(i, where, expected, step[..., 0], rows).reshape(len(unit), -1)
+                y_hat = np.clip(exact.divide(mu + symbols * step, unit), -exact.LARGEST, exact.LARGEST)
+            seen.append(y_hat)
             coded.append((mu, symbols))
         return self._restore(coded, features, rate)
 
-    def _restore(self, coded: list[tuple[Tensor, Tensor]], features: Tensor, rate: int) -> Tensor:
+    def _restore(self, coded: list[tuple[np.ndarray, np.ndarray]], features: np.ndarray, rate: int) -> np.ndarray:
         """y_hat from means and symbols, in floating point: nothing is decoded by it any more."""
-        step, back = self.codec.steps(torch.tensor([rate / 65535], device=self.device))
+        step, back = self.steps(rate)
         known = sum(self.slices[: len(coded)])
-        rest = torch.zeros(self.codec.latents - known, *features.shape[-2:], dtype=torch.float64)
-        coded = [*coded, (rest, rest)]
-        mu, symbols = (torch.cat(parts)[None].float().to(self.device) for parts in zip(*coded, strict=True))
-        y_hat = mu / 2**exact.FRACTION + symbols * back
-        y_hat = self.codec.refine(y_hat, step, (features / 2**exact.FRACTION).float().to(self.device))[0].cpu()
-        y_hat[known:] = 0
-        return y_hat
+        rest = np.zeros((sum(self.slices) - known, *features.shape[-2:]))
+        mu, symbols = (np.concatenate(parts).astype(np.float32) for parts in zip(*coded, (rest, rest), strict=True))
+        y_hat = mu / np.float32(2**exact.FRACTION) + symbols * back
+        seen = (features / 2**exact.FRACTION).astype(np.float32)
+        refined: np.ndarray = self.refine(y_hat[None], step[None], seen[None])[0]
+        refined[known:] = 0
+        return refined
 
-    def _hyper_analysis(self, y: Tensor) -> Tensor:
-        return self.codec.hyper_analysis(y[None].to(self.device))[0].double().cpu()
+    def _split(self, x: np.ndarray) -> list[np.ndarray]:
+        """Latents, or a number of each of their channels, by slices."""
+        return np.split(x, np.cumsum(self.slices)[:-1])
 
-    @property
-    def device(self) -> torch.device:
-        return self.codec.log_step.device
+    @cached_property
+    def hyper_analysis(self) -> Runner:
+        """y (1, M, h, w) to z; only an encoder needs it."""
+        return self.engine.load(self.checkpoint, HYPER_ANALYSIS)
 
-    def _at(self, name: str, rate: int) -> Tensor:
-        return exact.interpolate(self.levels[name], rate).double().view(-1, 1, 1)
+    @cached_property
+    def refine(self) -> Runner:
+        """y_hat, steps and features to a y_hat that is nearer to y."""
+        return self.engine.load(self.checkpoint, REFINE)
+
+    def passes(self, height: int, width: int) -> list[np.ndarray]:
+        """Which latents are coded in each pass, as HyperpriorCodec.passes has it: masks (h, w)."""
+        if not self.context:
+            return [np.ones((height, width), bool)]
+        black = np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
+        return [black, ~black]
+
+    def _at(self, name: str, rate: int) -> np.ndarray:
+        return exact.interpolate(self.levels[name], rate).astype(np.float64).reshape(-1, 1, 1)
 
 
 def _append(layers: list[list[Group]], layer: int, group: Group) -> None:
@@ -245,7 +289,7 @@ def _append(layers: list[list[Group]], layer: int, group: Group) -> None:
     layers[layer].append(group)
 
 
-def factorized_rows(size: torch.Size, rate: int) -> np.ndarray:
+def factorized_rows(size: tuple[int, ...], rate: int) -> np.ndarray:
     """The row of each symbol of latents (channels, height, width), flattened, under a factorised prior: int32."""
     channels, height, width = size
     place = (rate * (GRID - 1) + 32767) // 65535
@@ -259,6 +303,6 @@ def read_tables(checkpoint: Checkpoint) -> Tables:
         WeightsError: it has none, or they are none.
     """
     try:
-        return Tables(*(checkpoint.tensors[f"tables.{name}"].numpy() for name in ("frequencies", "lengths", "firsts")))
+        return Tables(*(checkpoint.arrays[f"tables.{name}"] for name in ("frequencies", "lengths", "firsts")))
     except (KeyError, ValueError) as error:
         raise WeightsError("the weight file has no tables to code with") from error

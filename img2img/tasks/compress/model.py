@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.encoder_decoder import Decoder, Encoder, Layout
-
-SCALE = 4.0  # pixels in [0, 1] are centred and multiplied by it, so that the first features are of order one
+from .shape import FACTORS, SCALE
 
 
 class Codec(nn.Module):
@@ -45,7 +44,7 @@ class Codec(nn.Module):
         self,
         channels: int = 3,
         widths: tuple[int, ...] = (96, 144, 256),
-        factors: tuple[int, ...] = (4, 2, 2),
+        factors: tuple[int, ...] = FACTORS,
         kernels: tuple[int, ...] = (9, 5, 3),
         levels: int = 8,
         lambdas: tuple[float, float] = (0.001, 0.15),

@@ -1,37 +1,55 @@
 """Codecs by name or file, ready to code with."""
 
-import hashlib
+from __future__ import annotations
+
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from ...checkpoints import index, load_checkpoint
+from ...checkpoints import Checkpoint, load_checkpoint
+from ...engines import Engine, Runner
 from ...errors import WeightsError
 from .bitstream import NAME
-from .hyperprior import HyperpriorCodec
 from .latents import Coding, FactorizedCoding, HyperpriorCoding
-from .model import Codec
+from .networks import ANALYSIS, SYNTHESIS
+from .shape import FACTORIZED, FACTORS, HYPERPRIOR
 
-NETWORKS: dict[str, tuple[type[Codec], type[Coding]]] = {
-    "factorized": (Codec, FactorizedCoding),
-    "hyperprior": (HyperpriorCodec, HyperpriorCoding),
-}
+CODINGS: dict[str, type[Coding]] = {FACTORIZED: FactorizedCoding, HYPERPRIOR: HyperpriorCoding}
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedCodec:
-    """A codec with its tables, and the name and hash by which files refer to it."""
+    """A codec with its tables, and the name and hash by which files refer to it.
+
+    Args:
+        name, hash: of its weight file.
+        stride: pixels of a picture per latent, each way.
+        coding: latents to symbols and back.
+        checkpoint: of which the engine makes the transforms when they are first needed.
+        engine: runs them.
+    """
 
     name: str
     hash: bytes
-    codec: Codec
+    stride: int
     coding: Coding
+    checkpoint: Checkpoint
+    engine: Engine
+
+    @cached_property
+    def analysis(self) -> Runner:
+        """x (1, 3, H, W) in [0, 1], H and W multiples of the stride, to y (1, M, H / stride, W / stride)."""
+        return self.engine.load(self.checkpoint, ANALYSIS)
+
+    @cached_property
+    def synthesis(self) -> Runner:
+        """y_hat to x_hat, not clamped."""
+        return self.engine.load(self.checkpoint, SYNTHESIS)
 
 
-def load_codec(name_or_file: str | Path, device: torch.device) -> LoadedCodec:
-    """A codec on a device.
+def load_codec(name_or_file: str | Path, engine: Engine) -> LoadedCodec:
+    """A codec whose transforms an engine runs.
 
     Raises:
         WeightsError: unknown name, missing or damaged file, or weights of something else.
@@ -40,22 +58,17 @@ def load_codec(name_or_file: str | Path, device: torch.device) -> LoadedCodec:
     name = str(checkpoint.header.get("name"))
     if not NAME.match(name):
         raise WeightsError(f"weights {name_or_file} are called {name!r}; files can name letters, digits and ._- only")
-    network, config = checkpoint.header.get("network"), checkpoint.header.get("config")
-    if network not in NETWORKS:
+    network = checkpoint.header.get("network")
+    if network not in CODINGS:
         raise WeightsError(f"weights {name_or_file} hold a {network!r} network, not a codec")
-    kind, coding = NETWORKS[network]
     try:
-        codec = kind(**(config or {}))
-        codec.load_state_dict(checkpoint.part("codec"))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        return LoadedCodec(
+            name,
+            bytes.fromhex(checkpoint.sha256)[:8],
+            prod((checkpoint.header.get("config") or {}).get("factors", FACTORS)),
+            CODINGS[network](checkpoint, engine),
+            checkpoint,
+            engine,
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise WeightsError(f"weights {name_or_file} do not fit the model that their header describes") from error
-    codec = codec.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-    return LoadedCodec(name, weights_hash(name_or_file), codec, coding(codec, checkpoint))
-
-
-def weights_hash(name_or_file: str | Path) -> bytes:
-    """The first 8 bytes of the SHA-256 of a file of weights."""
-    shipped: dict[str, Any] | None = index().get(str(name_or_file))
-    if shipped:
-        return bytes.fromhex(shipped["sha256"])[:8]
-    return hashlib.sha256(Path(name_or_file).read_bytes()).digest()[:8]

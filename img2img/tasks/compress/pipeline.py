@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ...checkpoints import names
+from ...engines import pick_engine
 from ...errors import BitstreamError, UnreachableError
 from ...images import MAX_PIXELS, Picture
 from ...metrics.bitrate import bits_per_pixel
-from ...runtime import keep_big_buffers, lock_across_forks, pick_device, pick_precision, survive_forks
+from ...runtime import lock_across_forks
 from .bitstream import LEAST_SIDE, Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
@@ -25,6 +24,7 @@ from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
 from .tiles import Box, Transforms, latent_boxes, needed, tile_shape
 
+KMAC_PER_PIXEL = 11.0  # of either transform
 TILE = 1024  # pixels; 64 more or less would do as well
 RATES = 65535  # the highest rate in a file
 PREVIEW = 4  # by how much smaller a preview is
@@ -126,31 +126,36 @@ class Compressor:
         (40, 50, 3)
     """
 
-    def __init__(self, model: LoadedCodec, dtype: torch.dtype, tile: int = TILE) -> None:
-        keep_big_buffers()
-        survive_forks()
+    def __init__(self, model: LoadedCodec, tile: int = TILE) -> None:
         self.model, self.tile = model, tile
-        self.transforms = Transforms(model.codec, dtype)
+        self.transforms = Transforms(model)
+        _ = model.analysis  # made ready now: if the weights are damaged, that is no fault of a picture
 
     @classmethod
     def from_pretrained(
-        cls, name_or_file: str | Path = "codec-fast", device: str = "auto", precision: str = "auto"
+        cls,
+        name_or_file: str | Path = "codec-fast",
+        device: str = "auto",
+        precision: str = "auto",
+        engine: str = "auto",
+        pictures: int = 1,
     ) -> Self:
         """The compressor of shipped weights or of a weight file.
 
         Args:
             name_or_file: a name of `img2img weights list`, or a file.
             device: auto, cpu, cuda or mps.
-            precision: auto (bf16 where the processor is fast at it), fp32 or bf16, of the transforms.
+            precision: auto (bf16 where PyTorch runs and the processor is fast at it), fp32 or bf16, of the transforms.
+            engine: auto (what gives the result soonest), torch or onnx.
+            pictures: how many are to come, for engine auto.
 
         Raises:
             WeightsError: the weights are missing, damaged or not a codec's.
-            Img2ImgError: the device is not there.
+            Img2ImgError: the device or PyTorch is not there.
         """
-        where = pick_device(device)
-        return cls(load_codec(name_or_file, where), pick_precision(precision, where))
+        runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
+        return cls(load_codec(name_or_file, runs))
 
-    @torch.inference_mode()
     def compress(self, picture: Picture, target: Target | None = None, effort: int = 1) -> Coded:
         """Code one picture.
 
@@ -172,6 +177,7 @@ class Compressor:
         exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
         if exact is not None and (thin or (target.most_bytes(picture) or 0) >= len(exact.data)):
             return _within(exact, target.most_bytes(picture))
+        self.model.engine.expect(picture.width * picture.height)
         try:
             coded = _Coding(self, picture, effort).reach(target)
         except UnreachableError:
@@ -214,8 +220,8 @@ class _Coding:
         self.model, self.transforms = compressor.model, compressor.transforms
         self.picture, self.effort = picture, effort
         self.tile = tile_shape(picture.width, picture.height, compressor.tile)
-        self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.codec.stride)
-        self.latents: list[list[Tensor]] | None = None
+        self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.stride)
+        self.latents: list[list[np.ndarray]] | None = None
 
     def reach(self, target: Target) -> Coded:
         if target.quality is not None:
@@ -249,7 +255,7 @@ class _Coding:
             tiles=tuple(tiles),
         )
 
-    def _analyse(self, box: Box) -> Tensor:
+    def _analyse(self, box: Box) -> np.ndarray:
         return self.transforms.analyse(self.picture, box)
 
     def _quantised(self, rate: int) -> Iterator[list[Latents]]:
@@ -296,7 +302,7 @@ class _Coding:
     def psnr(self, rate: int) -> float:
         """Of the decoded picture."""
         picture = self.picture
-        bands = (torch.cat([latents.y_hat for latents in row], 2) for row in self._quantised(rate))
+        bands = (np.concatenate([latents.y_hat for latents in row], 2) for row in self._quantised(rate))
         squares = 0.0
         for place, samples in decoded(self.transforms, bands, self.boxes, picture):
             original = picture.samples[place]
@@ -313,20 +319,27 @@ class Decompressor:
 
     Args:
         device: auto, cpu, cuda or mps.
-        precision: auto, fp32 or bf16, of the synthesis.
+        precision: auto (fp32: bf16 moves pixels by up to three grey levels), fp32 or bf16, of the synthesis.
         models: further weights that files may need: names or files. Shipped ones are found without.
+        engine: auto (what gives the result soonest), torch or onnx.
+        pictures: how many are to come, for engine auto.
 
     Raises:
         WeightsError: one of the models is missing or damaged.
         Img2ImgError: the device is not there.
     """
 
-    def __init__(self, device: str = "auto", precision: str = "auto", models: Sequence[str | Path] = ()) -> None:
-        keep_big_buffers()
-        survive_forks()
-        self.device = pick_device(device)
-        self.dtype = pick_precision(precision, self.device)
-        self._loaded = {model.hash: model for model in (load_codec(name, self.device) for name in models)}
+    def __init__(
+        self,
+        device: str = "auto",
+        precision: str = "auto",
+        models: Sequence[str | Path] = (),
+        engine: str = "auto",
+        pictures: int = 1,
+    ) -> None:
+        precision = "fp32" if precision == "auto" else precision
+        self.engine = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
+        self._loaded = {model.hash: model for model in (load_codec(name, self.engine) for name in models)}
 
     def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Picture:
         """The picture in a file, of the size, bits, alpha and metadata that it had.
@@ -342,7 +355,6 @@ class Decompressor:
         """
         return self.decode(data, max_pixels, view).picture
 
-    @torch.inference_mode()
     def decode(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Decoded:
         """What `decompress` gives, with facts: bytes and tiles that a truncated file lacks, tiles that were decoded."""
         stream = read_stream(data, max_pixels, view.partial)
@@ -359,23 +371,26 @@ class Decompressor:
 
     def _samples(self, stream: Stream, place: tuple[slice, slice], preview: bool, facts: dict[str, Any]) -> np.ndarray:
         """Of a place in the picture; of all of it at a quarter of its size for a preview."""
+        self.engine.expect(stream.width * stream.height)
         model = self._model(stream)
-        if any(side % model.codec.stride for side in stream.tile):
+        if any(side % model.stride for side in stream.tile):
             raise BitstreamError(f"damaged .i2i file: its tiles do not suit the codec {model.name!r}")
         slices = model.coding.slices
         if stream.layers not in (1, len(slices)):
             raise BitstreamError(f"damaged .i2i file: {stream.layers} layers do not suit the codec {model.name!r}")
         layers = preview_layers(slices) if preview else len(slices)
-        boxes = latent_boxes(stream.width, stream.height, stream.tile, model.codec.stride)
+        boxes = latent_boxes(stream.width, stream.height, stream.tile, model.stride)
         tiles = dict(zip((box for row in boxes for box in row), stream.tiles, strict=True))
-        area = _latents_of(place, model.codec.stride)
+        area = _latents_of(place, model.stride)
         chosen = needed(boxes, area)
         facts["tiles"] = sum(map(len, chosen))
-        bands = (torch.cat([_decode_tile(tiles[box], model, box, stream, layers) for box in row], 2) for row in chosen)
+        bands = (
+            np.concatenate([_decode_tile(tiles[box], model, box, stream, layers) for box in row], 2) for row in chosen
+        )
         reduce = PREVIEW if preview else 1
         height, width = (-(-(part.stop - part.start) // reduce) for part in place)
         samples = np.empty((height, width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
-        transforms = Transforms(model.codec, self.dtype)
+        transforms = Transforms(model)
         for where, pixels in decoded(transforms, bands, chosen, stream, place, reduce):
             samples[where] = pixels
         return samples
@@ -383,7 +398,7 @@ class Decompressor:
     def _model(self, header: Header) -> LoadedCodec:
         with _loading:
             if header.model_hash not in self._loaded and header.model in names("compress"):
-                shipped = load_codec(header.model, self.device)
+                shipped = load_codec(header.model, self.engine)
                 self._loaded[shipped.hash] = shipped
         model = self._loaded.get(header.model_hash)
         if model is not None:
@@ -397,7 +412,7 @@ class Decompressor:
         )
 
 
-def _decode_tile(tile: Tile, model: LoadedCodec, box: Box, stream: Stream, layers: int) -> Tensor:
+def _decode_tile(tile: Tile, model: LoadedCodec, box: Box, stream: Stream, layers: int) -> np.ndarray:
     """The latents of a tile, from its first layers or what there is of them.
 
     Raises:
@@ -463,7 +478,7 @@ class _Format(Protocol):
 
 def decoded(
     transforms: Transforms,
-    bands: Iterable[Tensor],
+    bands: Iterable[np.ndarray],
     boxes: list[list[Box]],
     format: _Format,
     place: tuple[slice, slice] | None = None,
@@ -490,8 +505,8 @@ def decoded(
         assert part is not None  # a box holds a pixel of the place at least
         pixels = x_hat[:, part.top - first : part.bottom - first, part.left - begin : part.right - begin]
         if format.channels == 1:
-            pixels = pixels.mean(0, keepdim=True)
-        levels = pixels.clamp(0, 1).mul(2**format.bits - 1).round().permute(1, 2, 0).numpy()
+            pixels = pixels.mean(0, keepdims=True)
+        levels = np.rint(pixels.clip(0, 1) * np.float32(2**format.bits - 1)).transpose(1, 2, 0)
         where = slice(part.top - top, part.bottom - top), slice(part.left - left, part.right - left)
         yield where, levels.astype(np.dtype(f"u{format.bits // 8}"))
 

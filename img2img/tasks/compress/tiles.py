@@ -7,12 +7,10 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ...images import Picture
 from .bitstream import TILE_UNIT
-from .model import Codec
+from .model_file import LoadedCodec
 
 MARGIN = 2  # latents around a tile that its pixels depend on, and strides of pixels that its latents depend on
 
@@ -85,31 +83,28 @@ class Transforms:
     """A codec's g_a and g_s, applied to tiles of pictures.
 
     Args:
-        codec: on its device.
-        dtype: bf16 or float32, of the convolutions.
+        codec: whose transforms.
     """
 
-    def __init__(self, codec: Codec, dtype: torch.dtype) -> None:
-        self.codec, self.dtype = codec, dtype
-        self.device = codec.log_step.device
+    def __init__(self, codec: LoadedCodec) -> None:
+        self.codec = codec
 
-    def analyse(self, picture: Picture, box: Box) -> Tensor:
-        """y (M, h, w) float32 on the CPU, of a box of latents."""
+    def analyse(self, picture: Picture, box: Box) -> np.ndarray:
+        """y (M, h, w) float32, of a box of latents."""
         stride = self.codec.stride
         rows, columns = (
             _reflected(side, max(0, low - MARGIN) * stride, min(high + MARGIN, -(-side // stride)) * stride)
             for side, low, high in ((picture.height, box.top, box.bottom), (picture.width, box.left, box.right))
         )
-        crop = torch.from_numpy(picture.samples[rows[:, None], columns].astype(np.float32))
-        x = (crop / (2**picture.bits - 1)).permute(2, 0, 1)[None].to(self.device).expand(-1, 3, -1, -1)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            y = self.codec.analysis(x.contiguous(memory_format=torch.channels_last)).float().cpu()[0]
+        crop = picture.samples[rows[:, None], columns].astype(np.float32) / np.float32(2**picture.bits - 1)
+        x = np.broadcast_to(crop.transpose(2, 0, 1)[None], (1, 3, *crop.shape[:2]))
+        y: np.ndarray = self.codec.analysis(np.ascontiguousarray(x))[0]
         top, left = min(MARGIN, box.top), min(MARGIN, box.left)
         return y[:, top : top + box.height, left : left + box.width]
 
     def synthesise(
-        self, bands: Iterable[Tensor], boxes: list[list[Box]], area: Box, reduce: int = 1
-    ) -> Iterator[tuple[Box, Tensor]]:
+        self, bands: Iterable[np.ndarray], boxes: list[list[Box]], area: Box, reduce: int = 1
+    ) -> Iterator[tuple[Box, np.ndarray]]:
         """Pixels of an area, tile by tile, from bands of latents one below the other.
 
         Args:
@@ -120,16 +115,16 @@ class Transforms:
 
         Yields:
             the part of a tile that lies in the area, and its x_hat (C, h * stride / reduce, w * stride / reduce),
-            float32 on the CPU, not clamped.
+            float32, not clamped.
         """
-        above: Tensor | None = None
-        waiting: Tensor | None = None
+        above: np.ndarray | None = None
+        waiting: np.ndarray | None = None
         rows = iter(boxes)
         for below in chain(bands, [None]):
             if waiting is not None:
                 row = next(rows)
                 around = [above, waiting, None if below is None else below[:, :MARGIN]]
-                plane = torch.cat([part for part in around if part is not None], 1)
+                plane = np.concatenate([part for part in around if part is not None], 1)
                 top = row[0].top - (0 if above is None else above.shape[1])
                 for box in row:
                     if part := box.common(area):
@@ -137,18 +132,18 @@ class Transforms:
                 above = waiting[:, -MARGIN:]
             waiting = below
 
-    def _synthesise(self, plane: Tensor, top: int, left: int, box: Box, reduce: int) -> Tensor:
+    def _synthesise(self, plane: np.ndarray, top: int, left: int, box: Box, reduce: int) -> np.ndarray:
         """Of a box, from a plane of latents that begins at row `top` and column `left` of the picture's."""
         size = self.codec.stride // reduce
         wide = box.widened(MARGIN).common(Box(top, top + plane.shape[1], left, left + plane.shape[2]))
         assert wide is not None
-        part = plane[None, :, wide.top - top : wide.bottom - top, wide.left - left : wide.right - left].to(self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            x_hat = self.codec.synthesis(part.contiguous(memory_format=torch.channels_last)).float()
+        part = plane[None, :, wide.top - top : wide.bottom - top, wide.left - left : wide.right - left]
+        x_hat: np.ndarray = self.codec.synthesis(np.ascontiguousarray(part))[0]
         if reduce > 1:
-            x_hat = torch.nn.functional.avg_pool2d(x_hat, reduce)
+            channels, height, width = x_hat.shape
+            x_hat = x_hat.reshape(channels, height // reduce, reduce, width // reduce, reduce).mean((2, 4))
         rows = slice((box.top - wide.top) * size, (box.bottom - wide.top) * size)
-        return x_hat.cpu()[0, :, rows, (box.left - wide.left) * size : (box.right - wide.left) * size]
+        return x_hat[:, rows, (box.left - wide.left) * size : (box.right - wide.left) * size]
 
 
 def _reflected(side: int, begin: int, end: int) -> np.ndarray:

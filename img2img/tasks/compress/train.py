@@ -15,10 +15,9 @@ from ...metrics import psnr8
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .hyperprior import HyperpriorCodec
+from .hyperprior import KINDS, HyperpriorCodec
 from .loss import CodecWithPrior, Medians, RateDistortion
 from .model import Codec, start_as_klt
-from .model_file import NETWORKS
 from .prior import FORMER, FactorizedPrior
 from .tables import make_tables
 
@@ -35,10 +34,10 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "CodecTask":
     recipe.refuse("loss", "teacher", "data", "objective")
     arguments = dict(recipe.model)
     network = arguments.pop("network", "factorized")
-    if network not in NETWORKS:
-        raise TrainingError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
+    if network not in KINDS:
+        raise TrainingError(f"network must be one of {', '.join(KINDS)}, not {network!r}")
     source, crops = load_photographs(recipe, data, device)
-    codec = NETWORKS[network][0](**arguments)
+    codec = KINDS[network](**arguments)
     if any(phase.patch % codec.stride for phase in recipe.phases):
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {codec.stride} pixels")
     sample = source.sample(256, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed)).cpu()

@@ -1,7 +1,22 @@
-"""Image translation by pix2pix: a U-Net generator against a discriminator of patches, trained on pairs."""
+"""Image translation by pix2pix: a U-Net generator against a discriminator of patches, trained on pairs.
 
-from .discriminator import PatchDiscriminator
-from .generator import UNetGenerator
-from .pipeline import Translator
+Its names are imported when they are first used: who only runs a network need not wait for PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .discriminator import PatchDiscriminator
+    from .generator import UNetGenerator
+    from .pipeline import Translator
 
 __all__ = ["PatchDiscriminator", "Translator", "UNetGenerator"]
+
+_HOMES = {"PatchDiscriminator": ".discriminator", "Translator": ".pipeline", "UNetGenerator": ".generator"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

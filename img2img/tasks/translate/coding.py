@@ -1,44 +1,81 @@
-"""Between images and what the networks see: RGB as it is, or lightness in and colour out."""
+"""Between images and what the networks see: RGB as it is, or lightness in and colour out.
+
+The same functions serve pipelines, which speak NumPy, and training and exports, which speak PyTorch: an image here is
+an array or a tensor, and what is made of it is the same kind.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ...data.noise import to_grey
 from ...errors import ImageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Image: TypeAlias = Any  # np.ndarray or Tensor, (B, C, H, W)
 
 AB = 110.0  # sRGB's colours have a and b between -108 and 99
 BAND = 2**21  # pixels converted at a time
 HALVINGS = 20
-LUMINANCE = torch.tensor((0.212671, 0.715160, 0.072169)).view(1, 3, 1, 1)  # of linear sRGB
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in data.noise.to_grey
+LUMINANCE = (0.212671, 0.715160, 0.072169)  # of linear sRGB
+WHITE = (0.95047, 1.0, 1.08883)  # D65, X, Y and Z
+TO_SRGB = (  # from X, Y and Z to linear sRGB
+    (3.2404813432005266, -1.5371515162713185, -0.4985363261688878),
+    (-0.9692549499965682, 1.8759900014898907, 0.0415559265582928),
+    (0.0556466391351772, -0.2040413383665112, 1.0573110696453443),
+)
+
+
+def library(x: Image) -> Any:
+    """NumPy for arrays, PyTorch for tensors; what is used of them here is called alike in both."""
+    if isinstance(x, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
+def exporting(x: Image) -> bool:
+    """Whether a graph is traced that is to serve every picture."""
+    return not isinstance(x, np.ndarray) and bool(library(x).onnx.is_in_onnx_export())
 
 
 class Coding(Protocol):
-    """How images become a network's numbers, and its numbers an image."""
+    """How images become a network's numbers, and its numbers an image.
 
-    def source(self, image: Tensor) -> Tensor:
+    Attributes:
+        channels: of the image that it makes.
+    """
+
+    channels: int
+
+    def source(self, image: Image) -> Image:
         """The network's input for images (B, C, H, W) in [0, 1]: (B, in_channels, H, W) in [-1, 1]."""
         ...
 
-    def target(self, image: Tensor) -> Tensor:
+    def target(self, image: Image) -> Image:
         """What the network should give for images like these: (B, out_channels, H, W) in [-1, 1]."""
         ...
 
-    def image(self, output: Tensor, source: Tensor) -> Tensor:
+    def image(self, output: Image, source: Image) -> Image:
         """The images that an output for a source stands for, in [0, 1]."""
         ...
 
 
-def with_channels(image: Tensor, channels: int) -> Tensor:
+def with_channels(image: Image, channels: int) -> Image:
     """Images (B, C, H, W) with so many channels: RGB becomes grey where one is wanted.
 
     Raises:
         ImageError: there are others.
     """
     if channels == 1 and image.shape[1] == 3:
-        return to_grey(image)[:, :1]
+        red, green, blue = (weight * image[:, i : i + 1] for i, weight in enumerate(LUMA))
+        return red + green + blue
     if image.shape[1] != channels:
         names = {1: "1 channel (grey)", 3: "3 channels (RGB)"}
         has, wants = (names.get(count, f"{count} channels") for count in (image.shape[1], channels))
@@ -56,14 +93,15 @@ class Rgb:
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         self.in_channels, self.out_channels = in_channels, out_channels
+        self.channels = out_channels
 
-    def source(self, image: Tensor) -> Tensor:
+    def source(self, image: Image) -> Image:
         return with_channels(image, self.in_channels) * 2 - 1
 
-    def target(self, image: Tensor) -> Tensor:
+    def target(self, image: Image) -> Image:
         return with_channels(image, self.out_channels) * 2 - 1
 
-    def image(self, output: Tensor, source: Tensor) -> Tensor:
+    def image(self, output: Image, source: Image) -> Image:
         return (output + 1) / 2
 
 
@@ -80,79 +118,99 @@ class Lab:
     References: Zhang et al. 2016, arXiv:1603.08511 (colourisation in Lab).
     """
 
+    channels = 3
+
     def __init__(self, in_channels: int, out_channels: int) -> None:
         if (in_channels, out_channels) != (1, 2):
             raise ValueError(f"in Lab a network has 1 channel in and 2 out, not {in_channels} and {out_channels}")
 
-    def source(self, image: Tensor) -> Tensor:
+    def source(self, image: Image) -> Image:
         return in_bands(lightness_of, image) / 50 - 1
 
-    def target(self, image: Tensor) -> Tensor:
+    def target(self, image: Image) -> Image:
         return lab_of(image)[:, 1:] / AB
 
-    def image(self, output: Tensor, source: Tensor) -> Tensor:
-        return in_bands(lambda ab, x: into_gamut(torch.cat(((x + 1) * 50, ab * AB), 1)), output, source)
+    def image(self, output: Image, source: Image) -> Image:
+        def convert(ab: Image, x: Image) -> Image:
+            return into_gamut(library(ab).concatenate(((x + 1) * 50, ab * AB), 1))
+
+        return in_bands(convert, output, source)
 
 
 SPACES: dict[str, type[Rgb] | type[Lab]] = {"rgb": Rgb, "lab": Lab}
 
 
-def in_bands(convert: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+def in_bands(convert: Callable[..., Image], *maps: Image) -> Image:
     """What a function of pixels makes of maps (B, C, H, W), with the memory for BAND pixels at a time."""
-    if torch.onnx.is_in_onnx_export():  # a graph for every size cannot have as many bands as a size asks for
+    if exporting(maps[0]):  # a graph for every size cannot have as many bands as a size asks for
         return convert(*maps)
-    rows = max(1, BAND // maps[0].shape[-1])
-    bands = zip(*(x.split(rows, 2) for x in maps), strict=True)
-    return torch.cat([convert(*band) for band in bands], 2)
+    height, width = maps[0].shape[-2:]
+    rows = max(1, BAND // width)
+    bands = [convert(*(x[:, :, top : top + rows] for x in maps)) for top in range(0, height, rows)]
+    return bands[0] if len(bands) == 1 else library(maps[0]).concatenate(bands, 2)
 
 
-def lightness_of(image: Tensor) -> Tensor:
+def lightness_of(image: Image) -> Image:
     """L of CIE Lab, of grey or RGB images (B, 1 or 3, H, W) in [0, 1]: (B, 1, H, W), 0 to 100.
 
     As kornia computes it, which takes many times as long for a grey picture: it wants three channels and gives a and b.
     """
     check_colours(image)
-    linear = torch.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
-    y = linear if image.shape[1] == 1 else (linear * LUMINANCE.to(linear)).sum(1, keepdim=True)
-    f = torch.where(y > 0.008856, y.clamp_min(0.008856) ** (1 / 3), 7.787 * y + 4 / 29)
+    lib = library(image)
+    linear = lib.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+    if linear.shape[1] == 3:
+        red, green, blue = (weight * linear[:, i : i + 1] for i, weight in enumerate(LUMINANCE))
+        linear = red + green + blue
+    f = lib.where(linear > 0.008856, lib.clip(linear, 0.008856, None) ** (1 / 3), 7.787 * linear + 4 / 29)
     return 116 * f - 16
 
 
 def lab_of(image: Tensor) -> Tensor:
-    """Lab of grey or RGB images, (B, 1 or 3, H, W) in [0, 1], to (B, 3, H, W)."""
+    """Lab of grey or RGB images, (B, 1 or 3, H, W) in [0, 1], to (B, 3, H, W). For training alone: tensors."""
     from kornia.color import rgb_to_lab
 
     check_colours(image)
     return rgb_to_lab(image.expand(-1, 3, -1, -1))
 
 
-def check_colours(image: Tensor) -> None:
+def rgb_of(lab: Image) -> Image:
+    """RGB of Lab, (B, 3, ...) each, not clipped: 0 to 1 for the colours of sRGB.
+
+    References: IEC 61966-2-1 (sRGB); the numbers are kornia's and scikit-image's.
+    """
+    lib = library(lab)
+    y = (lab[:, 0] + 16) / 116
+    steps = (y + lab[:, 1] / 500, y, lib.clip(y - lab[:, 2] / 200, 0, None))
+    xyz = [white * lib.where(f > 0.2068966, f**3, (f - 4 / 29) / 7.787) for f, white in zip(steps, WHITE, strict=True)]
+    linear = lib.stack([sum(weight * part for weight, part in zip(row, xyz, strict=True)) for row in TO_SRGB], 1)
+    return lib.where(linear > 0.0031308, 1.055 * lib.clip(linear, 0.0031308, None) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
+def check_colours(image: Image) -> None:
     """Raise ImageError for images (B, C, H, W) that are neither grey nor RGB."""
     if image.shape[1] not in (1, 3):
         raise ImageError(f"the picture has {image.shape[1]} channels, the model takes grey or RGB")
 
 
-def into_gamut(lab: Tensor) -> Tensor:
+def into_gamut(lab: Image) -> Image:
     """RGB in [0, 1] of the same lightness and hue, (B, 3, H, W) to the same, with less colour where there is too much.
 
     Cutting off what sRGB cannot show would change the lightness.
     """
-    from kornia.color import lab_to_rgb
-
-    rgb = lab_to_rgb(lab, clip=False)
+    lib = library(lab)
+    rgb = rgb_of(lab)
     outside = ((rgb < 0) | (rgb > 1)).any(1)
-    if not torch.onnx.is_in_onnx_export() and not outside.any():
+    if not exporting(lab) and not outside.any():
         return rgb
-    # (N, 3) colours as an image of one row.
-    bad = lab.permute(0, 2, 3, 1)[outside].T[None, :, None]
+    bad = lib.moveaxis(lab, 1, -1)[outside]  # (N, 3)
     lightness, colour = bad[:, :1], bad[:, 1:]
-    low, high = torch.zeros_like(lightness), torch.ones_like(lightness)
+    low, high = lib.zeros_like(lightness), lib.ones_like(lightness)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        tried = lab_to_rgb(torch.cat((lightness, middle * colour), 1), clip=False)
-        fits = ((tried >= 0) & (tried <= 1)).all(1, keepdim=True)
-        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    fitting = lab_to_rgb(torch.cat((lightness, low * colour), 1), clip=True)
-    result = rgb.permute(0, 2, 3, 1).contiguous()
-    result[outside] = fitting[0, :, 0].T
-    return result.permute(0, 3, 1, 2)
+        tried = rgb_of(lib.concatenate((lightness, middle * colour), 1))
+        fits = ((tried >= 0) & (tried <= 1)).all(1)[:, None]
+        low, high = lib.where(fits, middle, low), lib.where(fits, high, middle)
+    result = lib.moveaxis(rgb, 1, -1)
+    result = result.copy() if isinstance(result, np.ndarray) else result.contiguous()
+    result[outside] = lib.clip(rgb_of(lib.concatenate((lightness, low * colour), 1)), 0, 1)
+    return lib.moveaxis(result, -1, 1)

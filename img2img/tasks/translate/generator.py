@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from ...core.blocks import Skip, Up, Upsample, check_choice
 from ...core.encoder_decoder import EncoderDecoder, Layout
+from .shape import NOISY
 
 UpSampling = Literal["transposed", "resize", "shuffle"]
 GeneratorNorm = Literal["instance", "batch"]
 MAX_CHANNELS = 8
-NOISY = 3  # of the decoder's layers, from the innermost on, have dropout
 
 
 class UNetGenerator(nn.Module):

@@ -1,23 +1,22 @@
-"""A picture of one kind in, a picture of another out: the translator in one call."""
+"""A picture of one kind in, a picture of another out: the translator in one call. NumPy; an engine runs the network."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Self
 
-import torch
-from torch import Generator, Tensor
+import numpy as np
 
-from ...checkpoints import build, load_checkpoint
-from ...core.blocks import dropout_noise
+from ...checkpoints import Checkpoint, load_checkpoint
 from ...core.seamless import in_tiles
+from ...engines import Engine, Runner, pick_engine
 from ...errors import WeightsError
-from ...runtime import keep_big_buffers, pick_device, pick_precision
-from .coding import SPACES, Coding
-from .generator import UNetGenerator
+from .coding import SPACES
+from .networks import parts_of, shape_of
+from .shape import Shape
 
 TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
+KMAC_PER_PIXEL = 25.0  # of the shipped ones, roughly
 
 
 class Translator:
@@ -25,53 +24,60 @@ class Translator:
 
     Large images are computed in tiles that cannot be told from the whole (core.seamless).
 
+    Args:
+        checkpoint: a translator's weights.
+        engine: runs the network.
+        tile: side in pixels of the tiles that larger images are computed in; None chooses by the device.
+
+    Raises:
+        WeightsError: the weights are not a translator's.
+
     Example:
-        >>> from img2img.tasks.translate.coding import Rgb
-        >>> translator = Translator(UNetGenerator(width=8, depth=4), Rgb(3, 3), torch.device("cpu"))
-        >>> translator(torch.rand(3, 40, 50)).shape
-        torch.Size([3, 40, 50])
+        >>> translator = Translator.from_pretrained("edges", device="cpu")
+        >>> translator(np.zeros((1, 40, 50), np.float32)).shape
+        (3, 40, 50)
     """
 
-    def __init__(
-        self,
-        model: UNetGenerator,
-        coding: Coding,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        tile: int | None = None,
-    ) -> None:
-        keep_big_buffers()
-        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
-        self.coding, self.device, self.dtype = coding, device, dtype
-        self.tile = tile or TILE[device.type]
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, tile: int | None = None) -> None:
+        self.shape = shape_of(checkpoint)
+        try:
+            self.coding = SPACES[checkpoint.header["space"]](self.shape.in_channels, self.shape.out_channels)
+        except (KeyError, ValueError) as error:
+            raise WeightsError(
+                f"weights {checkpoint.called} do not fit the model that their header describes"
+            ) from error
+        self.engine, self.tile = engine, tile
+        self.parts = _Parts(checkpoint, engine, self.shape)
+        _ = self.parts.part("whole")  # made ready now: if the weights are damaged, that is no fault of a picture
 
     @classmethod
     def from_pretrained(
-        cls, name_or_file: str | Path, device: str = "auto", precision: str = "auto", tile: int | None = None
+        cls,
+        name_or_file: str | Path,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+        engine: str = "auto",
+        pictures: int = 1,
     ) -> Self:
         """The translator of a weight file, or of shipped weights by name.
 
         Args:
             name_or_file: a file that training wrote, or a name of `img2img weights list`.
             device: auto, cpu, cuda or mps.
-            precision: auto (bf16 where the processor is fast at it), fp32 or bf16.
+            precision: auto (bf16 where PyTorch runs and the processor is fast at it), fp32 or bf16.
             tile: side in pixels of the tiles that larger images are computed in; None chooses by the device.
+            engine: auto (what gives the result soonest), torch or onnx.
+            pictures: how many are to come, for engine auto.
 
         Raises:
             WeightsError: the weights are missing, damaged or not a translator's.
-            Img2ImgError: the device is not there.
+            Img2ImgError: the device or PyTorch is not there.
         """
-        checkpoint = load_checkpoint(name_or_file)
-        where = pick_device(device)
-        model = build(checkpoint, "generator", UNetGenerator)
-        try:
-            coding = SPACES[checkpoint.header["space"]](model.in_channels, model.out_channels)
-        except (KeyError, ValueError) as error:
-            raise WeightsError(f"weights {name_or_file} do not fit the model that their header describes") from error
-        return cls(model, coding, where, pick_precision(precision, where), tile)
+        runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
+        return cls(load_checkpoint(name_or_file), runs, tile)
 
-    @torch.inference_mode()
-    def __call__(self, image: Tensor, seed: int = 0, noise: bool = True) -> Tensor:
+    def __call__(self, image: np.ndarray, seed: int = 0, noise: bool = True) -> np.ndarray:
         """Translate one image.
 
         Args:
@@ -80,17 +86,34 @@ class Translator:
             noise: whether there is any.
 
         Returns:
-            (C', H, W) float32 on the CPU.
+            (C', H, W) float32.
 
         Raises:
             ValueError: no image.
             ImageError: one with other channels than the model takes.
         """
         if image.ndim != 3:
-            raise ValueError(f"an image is (C, H, W), not {tuple(image.shape)}")
-        x = self.coding.source(image[None].to("cpu", torch.float32))
-        # Drawn on the CPU, so that the noise does not depend on the device.
-        drawing = dropout_noise(self.model, Generator().manual_seed(seed)) if noise else nullcontext()
-        with drawing, torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            output = in_tiles(self.model.net, x.contiguous(memory_format=torch.channels_last), self.tile, self.device)
-        return self.coding.image(torch.tanh(output), x)[0]
+            raise ValueError(f"an image is (C, H, W), not {image.shape}")
+        height, width = image.shape[1:]
+        self.engine.expect(height * width)
+        x = np.ascontiguousarray(self.coding.source(image[None].astype(np.float32, copy=False)))
+        # Drawn here, so that the noise depends on neither the engine nor the device.
+        masks = self.shape.masks(height, width, np.random.default_rng(seed) if noise else None)
+        output = in_tiles(self.parts, x, self.tile or TILE[self.engine.device], masks)
+        result: np.ndarray = self.coding.image(np.tanh(output), x)[0]
+        return result
+
+
+class _Parts:
+    """The generator's parts as core.seamless asks for them, each made ready when it is first needed."""
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, shape: Shape) -> None:
+        self.checkpoint, self.engine, self.shape = checkpoint, engine, shape
+        self.coarse, self.stride = shape.coarse, shape.stride
+        self.down_norms, self.up_norms = shape.down_norms, shape.up_norms
+        self.ready: dict[str, Runner] = {}
+
+    def part(self, name: str) -> Runner:
+        if name not in self.ready:
+            self.ready[name] = self.engine.load(self.checkpoint, parts_of(self.shape)[name])
+        return self.ready[name]
