@@ -13,7 +13,7 @@ from img2img.register import TASKS
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-TOOLS = ("info", "pairs", "train", "export", "bench", "weights")  # what belongs to no one task
+TOOLS = ("info", "pairs", "train", "export", "bench", "study", "weights")  # what belongs to no one task
 COMMANDS = (*(command for task in TASKS for command in task.commands), *TOOLS)
 
 

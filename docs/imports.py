@@ -22,7 +22,7 @@ FLOORS = (
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),
     ("register",),
-    ("export", "pillow", "ship"),
+    ("export", "pillow", "ship", "studies"),
     ("cli", "benchmarks"),
 )
 BESIDE = {("cli", "benchmarks")}  # `img2img bench` runs them

@@ -9,6 +9,10 @@ class ImageError(Img2ImgError):
     """A file is no picture we read, is damaged, or cannot be written."""
 
 
+class DataError(Img2ImgError):
+    """A study's data set or picture is not there, or not what it needs."""
+
+
 class WeightsError(Img2ImgError):
     """A weight file is missing, damaged, or not what its index says."""
 

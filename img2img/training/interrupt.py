@@ -19,7 +19,7 @@ class Interrupt:
 
 
 @contextmanager
-def at_a_step() -> Iterator[Interrupt]:
+def at_a_step(quiet: bool = False) -> Iterator[Interrupt]:
     """Within it Ctrl-C only asks to stop, because half a step cannot be gone on with; a second one stops at once."""
     interrupt = Interrupt()
 
@@ -27,7 +27,8 @@ def at_a_step() -> Iterator[Interrupt]:
         if interrupt.asked:
             raise KeyboardInterrupt
         interrupt.asked = True
-        print("stopping after this step; --resume goes on from it", file=sys.stderr)
+        if not quiet:
+            print("stopping after this step; --resume goes on from it", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():  # only that one may handle signals
         yield interrupt

@@ -3,23 +3,27 @@
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 
 class Log:
-    """Writes into a training's folder; rows after `step` of an earlier, interrupted run are dropped."""
+    """Writes into a training's folder; rows after `step` of an earlier, interrupted run are dropped.
 
-    def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    Args:
+        folder: of the run.
+        step: that it is at.
+        quiet: print nothing, and write no events.
+    """
 
-        self.folder = folder
+    def __init__(self, folder: Path, step: int, quiet: bool = False) -> None:
+        self.folder, self.events = folder, None if quiet else _events(folder, step)
         self.file = folder / "log.csv"
         self.rows: list[dict[str, str]] = []
         if self.file.is_file() and step:
             with self.file.open(newline="") as lines:
                 self.rows = [row for row in csv.DictReader(lines) if int(row["step"]) <= step]
-        self.events = SummaryWriter(str(folder / "events"), purge_step=step + 1)
 
     def row(self, step: int, figures: dict[str, float]) -> None:
         self.rows.append({"step": str(step)} | {name: f"{value:.6g}" for name, value in figures.items()})
@@ -28,6 +32,8 @@ class Log:
             writer = csv.DictWriter(lines, columns)
             writer.writeheader()
             writer.writerows(self.rows)
+        if self.events is None:
+            return
         for name, value in figures.items():
             self.events.add_scalar(name, value, step)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
@@ -38,8 +44,16 @@ class Log:
         from PIL import Image
 
         samples = (image.clamp(0, 1) * 255).round().byte().cpu()
-        self.events.add_image("sample", samples, step)
+        if self.events is not None:
+            self.events.add_image("sample", samples, step)
         Image.fromarray(samples.permute(1, 2, 0).numpy()).save(self.folder / "sample.png")
 
     def close(self) -> None:
-        self.events.close()
+        if self.events is not None:
+            self.events.close()
+
+
+def _events(folder: Path, step: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "events"), purge_step=step + 1)

@@ -118,10 +118,11 @@ class Training:
         recipe: how.
         folder: where; made if missing.
         fabric: device, precision and processes, launched.
+        quiet: say nothing and log no events, because whoever runs this shows how far it is.
     """
 
-    def __init__(self, task: Task, recipe: Recipe, folder: Path, fabric: Fabric) -> None:
-        self.task, self.recipe, self.folder, self.fabric = task, recipe, folder, fabric
+    def __init__(self, task: Task, recipe: Recipe, folder: Path, fabric: Fabric, quiet: bool = False) -> None:
+        self.task, self.recipe, self.folder, self.fabric, self.quiet = task, recipe, folder, fabric, quiet
         folder.mkdir(parents=True, exist_ok=True)
         self.step, self.seconds, self.pixels, self.best = 0, 0.0, 0, -math.inf
         self.curve: dict[str, float] = {}  # score by step
@@ -172,9 +173,9 @@ class Training:
             TrainingError: there are no best weights, because no score is a number or because they were taken away.
             KeyboardInterrupt: Ctrl-C; the last step is saved.
         """
-        log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
+        log = Log(self.folder, self.step, self.quiet) if self.fabric.is_global_zero else None
         started, seconds_before = time.monotonic(), self.seconds
-        with at_a_step() as interrupt:
+        with at_a_step(self.quiet) as interrupt:
             while self.step < self.recipe.steps:
                 figures = self._train_step()
                 self.seconds = seconds_before + time.monotonic() - started

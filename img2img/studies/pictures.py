@@ -1,0 +1,70 @@
+"""The picture that a study looks at: RGB in [0, 1], small enough to be quick."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.patches import load_rgb
+from ..errors import DataError, ImageError
+
+SMALLEST = 32
+LUMA = (0.299, 0.587, 0.114)
+
+
+def photograph(path: Path | None, side: int = 256, multiple: int = 1) -> Tensor:
+    """A picture, made smaller until its longer side is at most so long: (3, H, W) in [0, 1]; grey ones three times.
+
+    Args:
+        path: the file; without, a photograph of a cat that comes with scikit-image.
+        side: the longer side at most.
+        multiple: both sides are cropped to multiples of it.
+
+    Raises:
+        ImageError: the file is no picture.
+        DataError: it is smaller than SMALLEST each way, or there is no photograph.
+    """
+    file = path or example()
+    try:
+        samples = load_rgb(file)
+    except ImageError as error:
+        raise ImageError(f"{file}: {error}") from error
+    height, width = samples.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise DataError(f"{file} has {width}x{height} pixels; a study needs {SMALLEST}x{SMALLEST} or more")
+    step = max(1, -(-max(height, width) // (4 * side)))  # a huge picture is first thinned out
+    x = torch.from_numpy(np.ascontiguousarray(samples[::step, ::step])).permute(2, 0, 1)[None].float() / 255
+    scale = min(1.0, side / max(x.shape[-2:]))
+    if scale < 1:
+        sizes = [max(SMALLEST, round(n * scale)) for n in x.shape[-2:]]
+        x = F.interpolate(x, size=sizes, mode="bilinear", antialias=True, align_corners=False)
+    height, width = (max(n - n % multiple, min(n, multiple)) for n in x.shape[-2:])
+    return x[0, :, :height, :width].clamp(0, 1)
+
+
+def example() -> Path:
+    """Where scikit-image keeps its photograph of a cat.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    package = find_spec("skimage")  # its folder is enough: importing it takes longer
+    if package is None or package.origin is None:
+        raise DataError("name a PICTURE: the photograph used without one comes with scikit-image, which is not here")
+    return Path(package.origin).parent / "data" / "chelsea.png"
+
+
+def grey(picture: Tensor) -> Tensor:
+    """The luma (ITU-R BT.601) of (..., 3, H, W): (..., 1, H, W)."""
+    return (picture * torch.tensor(LUMA).view(3, 1, 1)).sum(-3, keepdim=True)
+
+
+def shown(picture: Tensor) -> np.ndarray:
+    """A picture (C, H, W) or (1, C, H, W) as drawing takes it: (H, W) if grey, else (H, W, 3)."""
+    x = picture.detach()[0] if picture.ndim == 4 else picture.detach()
+    return (x[0] if x.shape[0] == 1 else x.permute(1, 2, 0)).float().numpy()
