@@ -73,7 +73,7 @@ class Journal:
         facts = self.before.get(job.target) or {"width": width, "height": height}
         facts = {name: value for name, value in facts.items() if name not in ("output", "samples", "diversity")}
         sample = read_picture(Path(job.source)).to_tensor()
-        self.add(job.target, job.sources, facts | {"seam": seam_scores(texture)}, texture, [sample])
+        self.add(job.target, job.sources, facts | {"seam": seam_scores(texture)}, texture, sample)
 
     def add(
         self,
@@ -81,12 +81,15 @@ class Journal:
         sources: tuple[str, ...],
         facts: dict[str, Any],
         texture: "Tensor",
-        samples: "Sequence[Tensor]",
+        colours: "Tensor",
     ) -> None:
-        """Take down one texture (C, H, W), made of samples from these sources, if there are any."""
+        """Take down one texture (C, H, W), made of samples from these sources, if there are any.
+
+        By the variance of the colours, (C, h, w), its variety is measured.
+        """
         from img2img.metrics.texture import Diversity
 
-        group = self.groups.setdefault(sources, Diversity(samples[0]))
+        group = self.groups.setdefault(sources, Diversity(colours))
         if group.count == 0 or group.sum.shape == texture.shape:  # of another size it cannot be compared
             group.add(texture)
         self.entries.append({"output": target, "samples": list(sources), **facts})

@@ -4,15 +4,16 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from img2img.checkpoints import names
+from img2img.tasks.texture.job import CHOICES, DESCRIPTOR, SIZE, TRAIN_STEPS, TextureJob
 
 from . import options
 from .batch import BatchOptions, run
@@ -24,16 +25,12 @@ from .plan import Job
 from .report import say_note
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from img2img.images import Picture
-    from img2img.tasks.texture import Texture, TextureNetwork
+    from img2img.tasks.texture import TextureNetwork
     from img2img.tasks.texture.methods.optimize import Watch
 
 DESCRIPTORS = (*names("descriptor"), "random", "vgg19")
-STEPS = {"patches": 30, "noise": 100}  # the library's; importing it takes a second
-TRAIN_STEPS = 1500
-METHOD_OF = {"start": "optimize", "steps": "optimize", "train_steps": "network", "save": "network"}
+METHOD_OF = {"start": "optimize", "steps": "optimize", "train_steps": "network", "recipe": "network", "save": "network"}
 NET = ".safetensors"
 LAST_SEED = 2**31 - 1
 
@@ -96,7 +93,11 @@ class DescriptorName(click.ParamType):
 
 @click.command()
 @click.option(
-    "--size", type=Size(), default="512x512", show_default=True, help="Of the texture: width and height, or one number."
+    "--size",
+    type=Size(),
+    default=f"{SIZE[1]}x{SIZE[0]}",
+    show_default=True,
+    help="Of the texture: width and height, or one number.",
 )
 @click.option(
     "--scale",
@@ -107,7 +108,7 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--method",
-    type=click.Choice(("optimize", "patches", "network")),
+    type=click.Choice(CHOICES["method"]),
     default="optimize",
     show_default=True,
     help="patches: it is put together of pieces of the sample, in a second and without a network; half of it is copied "
@@ -116,7 +117,7 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--start",
-    type=click.Choice(("patches", "noise")),
+    type=click.Choice(CHOICES["start"]),
     help="What optimize begins with: what patches makes; or noise, of which nothing is copied, in four times the time "
     "and less alike.  [default: patches; noise with --mix]",
 )
@@ -127,6 +128,12 @@ class DescriptorName(click.ParamType):
     default=TRAIN_STEPS,
     show_default=True,
     help="Of the network.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of the network's training, instead of ours.",
 )
 @click.option(
     "--save",
@@ -143,7 +150,7 @@ class DescriptorName(click.ParamType):
 @click.option(
     "--descriptor",
     type=DescriptorName(),
-    default=DESCRIPTORS[0],
+    default=DESCRIPTOR,
     show_default=True,
     help="What describes it: vgg-slim, a small network; random filters, which need no weights; vgg19, which is "
     "downloaded; or a file of img2img train descriptor.",
@@ -156,7 +163,7 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--loss",
-    type=click.Choice(("shifted", "gram", "swd")),
+    type=click.Choice(CHOICES["loss"]),
     help="What has to agree: gram: Gram matrices; shifted: also those of the texture with itself some way further, so "
     "that rows and bricks go on; swd: whole distributions (sliced Wasserstein; slower).  [default: shifted; gram for "
     "network]",
@@ -218,7 +225,7 @@ class DescriptorName(click.ParamType):
 )
 @click.option(
     "--colour",
-    type=click.Choice(("keep", "match", "luminance")),
+    type=click.Choice(CHOICES["colour"]),
     default="keep",
     show_default=True,
     help="keep: as it comes out; match: the distribution of the sample's colours; luminance: only that is grown, and "
@@ -265,9 +272,10 @@ def texture(
     batch: BatchOptions,
     size: tuple[int, int],
     scale: float | None,
-    method: str,
+    method: Any,
     start: Any,
     train_steps: int,
+    recipe: Path | None,
     save: str | None,
     net: str | None,
     descriptor: str,
@@ -335,8 +343,6 @@ def texture(
         raise click.UsageError("--start patches is for one sample; --mix starts from noise")
     if mask and mix is not None:
         raise click.UsageError("--mask belongs to one sample, --mix to several")
-    start = start or ("patches" if mix is None else "noise")
-    steps = steps or STEPS[start]
     patchwork = Patchwork(
         mode,
         (height, width),
@@ -352,12 +358,9 @@ def texture(
     )
     if save:
         _check_save(save, batch, joined=mix is not None)
-    loss = loss or ("gram" if method == "network" else "shifted")
     shares = None if mix is None else _shares(mix, batch.inputs)
     journal = Journal(report, max_seam)
-    numbers = {"start": start, "steps": steps, "train_steps": train_steps}
-    settings = _settings(method, net, descriptor, loss, numbers)
-    settings |= {"tileable": wraps, "colour": colour} | ({} if shares is None else {"mix": shares})
+    wanted = TextureJob((height, width), method, wraps, seed, shares, colour, loss, start, steps, train_steps)
 
     def write(picture: "Picture", file: BinaryIO, format: str) -> list[str]:
         from img2img.images import write_picture
@@ -373,43 +376,28 @@ def texture(
     def prepare(_inputs: int) -> "Task[Any, Any]":
         if method == "patches" and not (report or max_seam):
             return patchwork.task(read, write)
-        from img2img.metrics.texture import seam_scores
-        from img2img.tasks.texture import Texture, TextureNetwork
         from img2img.tasks.texture.by_patches import opaque
+        from img2img.tasks.texture.maker import Means, TextureMaker
 
-        def synthesiser() -> "Texture":
-            return Texture.from_pretrained(descriptor, descriptor_weights, device, precision)
-
-        network = TextureNetwork.load(net, device, precision) if net else None
-        texture = None if network and not (report and batch.inputs) else synthesiser()
-        networks = Networks(texture, shares, colour, loss, train_steps, seed, save, settings)
-
-        def grow(pictures: "Sequence[Picture]", samples: "Sequence[Tensor]", job: Job) -> "Tensor":
-            own = seed + job.copy
-            if method == "network" or network:
-                trained = network or networks.trained(job, pictures, samples)
-                return trained((height, width), tileable=tileable, seed=own, colour=colour)
-            assert texture is not None
-            asked: dict[str, Any] = {"tileable": wraps, "seed": own, "mix": shares, "colour": colour, "loss": loss}
-            with _progress() as watch:
-                return texture(samples, (height, width), start=start, steps=steps, watch=watch, **asked)
+        means = Means(descriptor, descriptor_weights, net, recipe, device, precision)
+        maker = TextureMaker(wanted, means, _keep(save), Path(save).stem if save else None)
+        maker.load(measuring=bool(report and batch.inputs))
 
         def make(first: "Picture | None", job: Job) -> "tuple[Made, dict[str, Any]]":
             pictures = [] if first is None else [first, *(read_named(name, max_pixels) for name in job.more)]
+            sources = job.sources if pictures else ()
             facts: dict[str, Any]
             if method == "patches":
                 made, facts = patchwork(pictures[0], job)
             else:
                 usable = [opaque(picture, patchwork.mask_picture, seed) for picture in pictures]
-                image = grow(usable, [picture.to_tensor() for picture in usable], job)
-                made = Made(_as_the_sample(_model(pictures, network), image))
+                with _progress() as watch, _saying_what_is_kept(save):
+                    made = Made(maker(usable, sources, seed + job.copy, watch))
                 facts = {"width": width, "height": height, "seed": seed + job.copy}
             if report or max_seam:
-                samples = [picture.to_tensor() for picture in pictures]
-                seen = made.picture.to_tensor()  # what is written: clipped and rounded
-                facts |= texture.measure(seen, samples, shares) if texture and report else {"seam": seam_scores(seen)}
-                sources = job.sources if pictures else ()
-                journal.add(job.target, sources, settings | facts, seen, samples or _colours(network))
+                facts |= maker.measured(made.picture, pictures, likeness=report is not None)
+                said = maker.settings(len(pictures)) | facts
+                journal.add(job.target, sources, said, made.picture.to_tensor(), maker.colours_of(pictures))
             return made, facts
 
         return Task(
@@ -461,7 +449,7 @@ def _check_by_patches(mode: Mode, method: str) -> None:
     """Refuse what has no part in pictures of a sample's own pixels.
 
     Raises:
-        click.UsageError: so.
+        click.UsageError: it is one of these.
     """
     asked = [name for name in ("rotate", "mirror", "maps", "seamless", "fill", "extend") if options.given(name)]
     if method != "patches" and options.given("method"):
@@ -487,7 +475,7 @@ def _check_method(method: str, net: str | None, inputs: Sequence[str], report: s
     if net:
         if method != "network" and options.given("method"):
             raise click.UsageError("--net is for --method network")
-        idle = ["start", "steps", "train_steps", "save", "mix", "loss"]
+        idle = ["start", "steps", "train_steps", "recipe", "save", "mix", "loss"]
         idle += [] if report and inputs else ["descriptor", "descriptor_weights"]
         why = "has no part in what a trained network (--net) makes"
     else:
@@ -508,7 +496,7 @@ def _check_save(save: str, batch: BatchOptions, joined: bool) -> None:
     """Refuse to keep a network where it cannot be kept, or would replace something else.
 
     Raises:
-        click.UsageError: so.
+        click.UsageError: it is one of these.
     """
     file = Path(save)
     if not joined and (len(batch.inputs) != 1 or Path(batch.inputs[0]).is_dir()):
@@ -535,93 +523,6 @@ def _is_network(file: Path) -> bool:
         return False
 
 
-def _settings(method: str, net: str | None, descriptor: str, loss: str, numbers: dict[str, Any]) -> dict[str, Any]:
-    """What a report says of how a texture was made; of the numbers those that belong to the method."""
-    if net:
-        return {"method": "network", "net": net}
-    if method == "patches":
-        return {"method": method}
-    own = {name: number for name, number in numbers.items() if METHOD_OF[name] == method}
-    return {"method": method, "descriptor": descriptor, "loss": loss} | own
-
-
-@dataclass
-class Networks:
-    """Trains a network for the samples of a job; the copies of one job have the same network.
-
-    Args:
-        texture: what trains.
-        shares: of the samples in a mixture.
-        colour: keep, match or luminance.
-        loss: gram or swd.
-        steps: of training.
-        seed: of training.
-        save: where to keep it.
-        settings: for the file.
-    """
-
-    texture: "Texture | None"
-    shares: tuple[float, ...] | None
-    colour: Any
-    loss: Any
-    steps: int
-    seed: int
-    save: str | None
-    settings: dict[str, Any]
-    sources: tuple[str, ...] = ()
-    latest: "TextureNetwork | None" = None
-
-    def trained(self, job: Job, pictures: "Sequence[Picture]", samples: "Sequence[Tensor]") -> "TextureNetwork":
-        """The network of a job."""
-        assert self.texture is not None
-        if self.latest is None or self.sources != job.sources:
-            about = {**self.settings, "name": Path(self.save or job.source).stem}
-            about |= {"samples": [Path(name).name for name in job.sources]}
-            about |= {"bits": max(picture.bits for picture in pictures)}
-            try:
-                with _progress() as watch:
-                    self.latest = self.texture.train(
-                        samples,
-                        mix=self.shares,
-                        colour=self.colour,
-                        loss=self.loss,
-                        steps=self.steps,
-                        seed=self.seed,
-                        about=about,
-                        icc=max(pictures, key=lambda picture: picture.bits).icc,
-                        watch=watch,
-                        improved=self._keep,
-                    )
-            except KeyboardInterrupt:
-                if self.save and Path(self.save).exists():
-                    say_note(f"{self.save} holds the best network so far")
-                raise
-            self.sources = job.sources
-        return self.latest
-
-    def _keep(self, network: "TextureNetwork") -> None:
-        if self.save:
-            network.save(self.save)
-
-
-def _colours(network: "TextureNetwork | None") -> "list[Tensor]":
-    """The pixels that a network has of its samples."""
-    return [] if network is None else [network.palette]
-
-
-def _model(pictures: "Sequence[Picture]", network: "TextureNetwork | None") -> "Picture":
-    """A picture whose bits and colour profile a texture takes: of the samples, or of those the network was made for."""
-    if pictures:
-        return max(pictures, key=lambda picture: picture.bits)
-    import numpy as np
-
-    from img2img.images import Picture
-
-    assert network is not None
-    dtype = np.uint16 if network.facts.get("bits") == 16 else np.uint8
-    return Picture(np.zeros((1, 1, len(network.palette)), dtype), icc=network.icc)
-
-
 def _shares(mix: tuple[float, ...], inputs: Sequence[str]) -> tuple[float, ...]:
     """The share of each sample.
 
@@ -641,9 +542,19 @@ def _shares(mix: tuple[float, ...], inputs: Sequence[str]) -> tuple[float, ...]:
     return mix
 
 
-def _as_the_sample(sample: "Picture", image: "Tensor") -> "Picture":
-    """A texture with the sample's bits and colour profile."""
-    return sample.as_sample().with_tensor(image)
+def _keep(save: str | None) -> "Callable[[TextureNetwork], None] | None":
+    return None if save is None else lambda network: network.save(save)
+
+
+@contextmanager
+def _saying_what_is_kept(save: str | None) -> Iterator[None]:
+    """Say at Ctrl-C that the best network so far is there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if save and Path(save).exists():
+            say_note(f"{save} holds the best network so far")
+        raise
 
 
 @contextmanager

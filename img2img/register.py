@@ -89,7 +89,10 @@ TASKS = (
             "vgg": "img2img.tasks.texture.descriptor:VGG",
             "texture-net": "img2img.tasks.texture.generator:TextureGenerator",
         },
-        trainings=(Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),),
+        trainings=(
+            Training("texture", "img2img.tasks.texture.train_network:build", "texture-network"),
+            Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),
+        ),
     ),
     Task(
         "translate",

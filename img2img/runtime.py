@@ -8,15 +8,20 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .errors import Img2ImgError
+from .errors import ImageError, Img2ImgError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
+
+M = TypeVar("M", bound="nn.Module")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's mallopt
 KEPT_BUFFER = 32 * 2**20  # bytes; 64 channels at half the size of a 640-pixel tile take 26 MB in fp32
@@ -60,6 +65,41 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         name = "bf16" if has_fast_bf16(device.type) else "fp32"
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[name]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Convolutions and products of matrices in a type of few bits; all of it in float32 if that is the type."""
+    import torch
+
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def placed(module: M, device: torch.device | str, dtype: torch.dtype | None = None) -> M:
+    """A module ready for use: frozen, in eval mode, on its device, channels last in memory."""
+    import torch
+
+    return module.eval().requires_grad_(False).to(device, dtype).to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def exactly(device: torch.device) -> Iterator[None]:
+    """Have cuDNN choose what gives the same bits each time."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
+
+
+def require_memory(needed: float, device: torch.device, what: str) -> None:
+    """Raise ImageError if a device cannot give so many bytes for what is asked for."""
+    there = available_memory(device)
+    if there is not None and needed > there:
+        raise ImageError(
+            f"{what} takes about {needed / 1e9:.1f} GB of memory, {there / 1e9:.1f} GB are free: ask for a smaller one"
+        )
 
 
 @cache

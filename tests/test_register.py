@@ -62,7 +62,7 @@ def test_the_index_of_weights_knows_no_other_tasks_networks_and_folders() -> Non
 def test_a_task_stands_for_its_first_training() -> None:
     assert FIRST_TRAININGS == {
         "denoise": "denoise",
-        "texture": "descriptor",
+        "texture": "texture",
         "translate": "translate",
         "compress": "codec",
     }

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 from untrained_texture import CPU, gravel, noise, untrained
 
+from img2img import runtime
 from img2img.errors import ImageError
 from img2img.metrics.texture import seam_scores
-from img2img.tasks.texture import Texture, pipeline
+from img2img.tasks.texture import Texture
 from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
 from img2img.tasks.texture.descriptor import RandomFilters
-from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss
+from img2img.tasks.texture.job import LossName
+from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, make_loss
+from img2img.tasks.texture.material import PIECES, crop_middle, pieces
 from img2img.tasks.texture.methods import optimize
 from img2img.tasks.texture.methods.optimize import (
     REACH,
@@ -192,7 +195,7 @@ def test_minimise_counts_its_evaluations() -> None:
 def test_tiles_give_the_same_loss_and_gradient(kind: str, loss: str) -> None:
     descriptor = untrained() if kind == "vgg" else RandomFilters(1, (3, 55), circular=True)
     targets = sample_features(descriptor, gravel()[None])
-    made = pipeline._make_loss(loss, 0, descriptor.trust, targets)  # type: ignore[arg-type]
+    made = make_loss(loss, 0, descriptor.trust, targets)  # type: ignore[arg-type]
     canvas = noise(1, 3, 64, 48)
     whole = Objective(descriptor, made, torch.float32)(canvas)
     tiled = Objective(descriptor, made, torch.float32, whole=0, tile=32)(canvas)
@@ -312,14 +315,14 @@ def test_a_texture_is_closer_to_its_sample_than_noise_and_no_copy() -> None:
 
 
 @pytest.mark.parametrize("loss", ["shifted", "gram", "swd"])
-def test_same_seed_same_texture(loss: pipeline.LossName) -> None:
+def test_same_seed_same_texture(loss: LossName) -> None:
     first, again, other = (synthesiser()(gravel(), (32, 32), loss=loss, steps=5, seed=seed) for seed in (4, 4, 5))
     assert torch.equal(first, again)
     assert (first - other).abs().mean() > 0.05
 
 
 @pytest.mark.parametrize("loss", ["shifted", "gram", "swd"])
-def test_layers_count_as_far_as_they_are_trusted(loss: pipeline.LossName) -> None:
+def test_layers_count_as_far_as_they_are_trusted(loss: LossName) -> None:
     """Where only the first layer is trusted, what the others say changes nothing."""
     textures = []
     for scale in (1.0, 3.0):
@@ -408,25 +411,25 @@ def test_one_colour_stays_that_colour() -> None:
 
 def test_all_of_a_large_sample_is_used_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = noise(3, 100, 60)
-    parts = pipeline.pieces(sample, 32 * 32)
+    parts = pieces(sample, 32 * 32)
     assert max(part[0].numel() for part in parts) <= 32 * 32
     assert sum(part.sum().item() for part in parts) == pytest.approx(sample.sum().item())
-    assert len(pipeline.pieces(noise(1, 1, 5000), 100)) == pipeline.PIECES
-    assert pipeline.pieces(sample, 6000)[0].shape == sample.shape
-    monkeypatch.setattr(pipeline, "SAMPLE_PIXELS", 32 * 32)
+    assert len(pieces(noise(1, 1, 5000), 100)) == PIECES
+    assert pieces(sample, 6000)[0].shape == sample.shape
     seen: list[int] = []
     look = optimize.sample_features
     monkeypatch.setattr(optimize, "sample_features", lambda d, s: (seen.append(s[0, 0].numel()), look(d, s))[1])
-    synthesiser()(sample, (1, 2), tileable=True, steps=1)
+    in_pieces = Texture(untrained(), CPU, sample_pixels=32 * 32)
+    in_pieces(sample, (1, 2), tileable=True, steps=1)
     assert 0 < max(seen) <= 2 * 32 * 32  # stretched to whole pixels
     bright = torch.cat([torch.zeros(3, 90, 60), torch.ones(3, 30, 60)], 1)
-    made = synthesiser()(bright, (32, 32), start="noise", steps=30)
+    made = in_pieces(bright, (32, 32), start="noise", steps=30)
     assert made.mean().item() == pytest.approx(0.25, abs=0.1)  # of its middle it would be 0
-    assert pipeline.crop_middle(sample, 1024)[0].numel() <= 1024
+    assert crop_middle(sample, 1024)[0].numel() <= 1024
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "available_memory", lambda device: 10**8)
+    monkeypatch.setattr(runtime, "available_memory", lambda device: 10**8)
     with pytest.raises(ImageError, match=r"2000x1000 pixels takes about .* GB of memory, 0.1 GB are free"):
         synthesiser()(gravel(), (1000, 2000))
 

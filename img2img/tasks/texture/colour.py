@@ -1,14 +1,11 @@
 """What becomes of a texture's colours: kept as grown, matched with the sample's, or taken from its luminance."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
 from .transport import transported
-
-Colour = Literal["keep", "match", "luminance"]
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of sRGB values, Rec. 601: the Y of YIQ, in which Gatys 2016 works
 ROUNDS = 8

@@ -9,8 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from .job import LossName
 from .ranking import order_of, sorted_rows
 
+Loss = Callable[[Sequence[Tensor]], Tensor]  # of the features of images: a scalar
+
+COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
+SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
 SHIFT_WEIGHT = 0.5  # of each shifted matrix, where a Gram matrix weighs 1
 
 
@@ -213,3 +218,21 @@ def layer_weights(weights: Sequence[float] | None, layers: int) -> list[float]:
     if len(chosen) != layers:
         raise ValueError(f"{len(chosen)} weights for {layers} layers")
     return chosen
+
+
+def make_loss(
+    name: LossName, seed: int, trust: Sequence[float], features: list[Tensor], redraw: bool = False
+) -> "GramLoss | SlicedWassersteinLoss":
+    """The loss of that name to a sample's features.
+
+    Args:
+        name: shifted, gram or swd.
+        seed: of the directions of swd.
+        trust: weights of the layers.
+        features: the sample's, (1, C_l, H_l, W_l) for each layer.
+        redraw: whether swd draws other directions at every call. Not where one value is compared with the next: by
+            L-BFGS, and to keep the best.
+    """
+    if name != "swd":
+        return GramLoss(features, "relative", trust, SHIFTS if name == "shifted" else None)
+    return SlicedWassersteinLoss(features, Generator().manual_seed(seed), redraw=redraw, weights=trust)

@@ -2,17 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
+from ....runtime import autocast
 from ..descriptor import Descriptor
+from ..loss import Loss
 from ..pyramid import STRIDE, Level, Size, mirrored, resample
 from ..transport import matrix_root
-
-Loss = Callable[[Sequence[Tensor]], Tensor]
 
 # No pixel further away than this has a part in a feature: VGG-19's relu5_1 looks 70 pixels far. A multiple of STRIDE.
 REACH = 80
@@ -106,7 +105,7 @@ class Objective:
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The descriptor's features of an image that may be grey."""
-        with precision(image.device, self.dtype):
+        with autocast(image.device, self.dtype):
             return self.descriptor(image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
 
     def _in_tiles(self, canvas: Tensor) -> tuple[float, Tensor]:
@@ -163,21 +162,6 @@ class _Place:
         s = (self.height + 2 * REACH if inside else self.canvas) // layer.shape[-2]
         top, left = (REACH, REACH) if inside else (self.top, self.left)
         return layer[..., top // s : (top + self.height) // s, left // s : (left + self.width) // s]
-
-
-def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Autocast to a type, or nothing if it is fp32."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
-@contextmanager
-def exactly(device: torch.device) -> Iterator[None]:
-    """Have cuDNN choose what gives the same bits each time."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        yield
 
 
 def bytes_needed(descriptor: Descriptor, canvas: Size, channels: int, dtype: torch.dtype, copies: float) -> float:

@@ -1,0 +1,178 @@
+"""Pictures in, a picture of their texture out, by a descriptor or by a network. By patches: by_patches.py.
+
+Imports no torch before it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...images import Picture
+from .job import DESCRIPTOR, TextureJob
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .methods.network import TextureNetwork
+    from .methods.optimize import Watch
+    from .pipeline import Texture
+
+
+@dataclass(frozen=True)
+class Means:
+    """By what textures are made and measured.
+
+    Args:
+        descriptor: name or file.
+        weights: of the descriptor vgg19.
+        net: file of a network that makes the textures, instead of the job's method.
+        recipe: of the training of a network.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
+    """
+
+    descriptor: str = DESCRIPTOR
+    weights: str | None = None
+    net: str | None = None
+    recipe: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass
+class TextureMaker:
+    """Makes textures of one kind, of one sample after another.
+
+    Args:
+        job: what is wanted.
+        means: by what.
+        save: is given every network that training has made better than those before.
+        name: of networks that are trained; the first sample's without.
+    """
+
+    job: TextureJob
+    means: Means = field(default_factory=Means)
+    save: Callable[[TextureNetwork], None] | None = None
+    name: str | None = None
+    _trained: tuple[tuple[str, ...], TextureNetwork] | None = None
+
+    @cached_property
+    def texture(self) -> Texture:
+        """The synthesiser."""
+        from .pipeline import Texture
+
+        means = self.means
+        return Texture.from_pretrained(means.descriptor, means.weights, means.device, means.precision)
+
+    @cached_property
+    def network(self) -> TextureNetwork | None:
+        """The network of a file, if there is one."""
+        from .methods.network import TextureNetwork
+
+        return TextureNetwork.load(self.means.net, self.means.device, self.means.precision) if self.means.net else None
+
+    def load(self, measuring: bool = False) -> None:
+        """Read now what will be needed: what is wrong with it is no fault of a sample.
+
+        Args:
+            measuring: whether textures will be compared with samples.
+
+        Raises:
+            WeightsError: a file is missing, damaged or something else.
+        """
+        if self.means.net:
+            _ = self.network
+        if measuring or not (self.means.net or self.job.method == "patches"):
+            _ = self.texture
+
+    def __call__(
+        self, pictures: Sequence[Picture], sources: Sequence[str], seed: int, watch: Watch | None = None
+    ) -> Picture:
+        """One texture.
+
+        Args:
+            pictures: the samples; none where a network's file makes the texture.
+            sources: their names. Those of the call before, again: a network is trained only once for them.
+            seed: of this texture; the job's is that of a training.
+            watch: is told how far it is.
+
+        Returns:
+            a picture with the samples' bits and colour profile.
+
+        Raises:
+            ImageError: there is not enough memory.
+        """
+        job = replace(self.job, seed=seed)
+        samples = [picture.to_tensor() for picture in pictures]
+        if job.method == "optimize" and not self.means.net:
+            image = self.texture.optimised(samples, job, watch)
+        else:
+            network = self.network or self._network_of(pictures, samples, tuple(sources), watch)
+            image = network(job.size, tileable=bool(job.tileable), seed=seed, colour=job.colour)
+        return self._model(pictures).as_sample().with_tensor(image)
+
+    def measured(self, made: Picture, pictures: Sequence[Picture], likeness: bool = True) -> dict[str, Any]:
+        """What a texture is worth, as it is written: clipped and rounded.
+
+        Args:
+            made: the texture.
+            pictures: its samples.
+            likeness: compare it with them; without, or without samples, only its seam is looked at.
+        """
+        from ...metrics.texture import seam_scores
+
+        seen = made.to_tensor()
+        if not (likeness and pictures):
+            return {"seam": seam_scores(seen)}
+        return self.texture.measure(seen, [picture.to_tensor() for picture in pictures], self.job.mix)
+
+    def colours_of(self, pictures: Sequence[Picture]) -> Tensor:
+        """Pixels that other textures' variety is compared with: the first sample's, or those a network has kept."""
+        if pictures:
+            return pictures[0].to_tensor()
+        assert self.network is not None  # or there would be samples
+        return self.network.palette
+
+    def settings(self, samples: int) -> dict[str, Any]:
+        """What a report says of how the textures are made."""
+        if not self.means.net:
+            return self.job.settings(samples, self.means.descriptor)
+        made = {"method": "network", "net": self.means.net}
+        return made | {"tileable": self.job.tileable, "colour": self.job.colour}
+
+    def _network_of(
+        self, pictures: Sequence[Picture], samples: Sequence[Tensor], sources: tuple[str, ...], watch: Watch | None
+    ) -> TextureNetwork:
+        if self._trained is None or self._trained[0] != sources:
+            job, best = self.job, self._model(pictures)
+            about = self.settings(len(pictures)) | {"name": self.name or Path(sources[0]).stem, "bits": best.bits}
+            about |= {"samples": [Path(name).name for name in sources]}
+            network = self.texture.train(
+                samples,
+                mix=job.mix,
+                colour=job.colour,
+                loss=job.chosen_loss,
+                steps=job.train_steps,
+                seed=job.seed,
+                about=about,
+                icc=best.icc,
+                watch=watch,
+                improved=self.save,
+                recipe=self.means.recipe,
+            )
+            self._trained = sources, network
+        return self._trained[1]
+
+    def _model(self, pictures: Sequence[Picture]) -> Picture:
+        """A picture whose bits and profile a texture takes: of the samples, or of those its network was made for."""
+        if pictures:
+            return max(pictures, key=lambda picture: picture.bits)
+        assert self.network is not None  # or there would be samples
+        dtype = np.uint16 if self.network.facts.get("bits") == 16 else np.uint8
+        return Picture(np.zeros((1, 1, len(self.network.palette)), dtype), icc=self.network.icc)
