@@ -1,11 +1,13 @@
-# make demo: a noisy photograph comes out clean.  make test: lint, types, tests.  Both set up .venv first, nothing else is needed.
+# make demo: a noisy photograph comes out clean, by the light installation.  make test: lint, types, every test.
+# Both set up .venv first, nothing else is needed.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+INSTALL := $(RUN)/python -m pip install --disable-pip-version-check
 
-.PHONY: demo test tests lint types fuzz bench clean
+.PHONY: demo test tests lint types fuzz bench wheels test-compressai clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.light
 	$(RUN)/python examples/demo.py
 
 test: lint types tests
@@ -26,17 +28,35 @@ fuzz: $(VENV)/.installed
 bench: $(VENV)/.installed-bench
 	$(RUN)/img2img bench denoise
 
+# Which systems have wheels of all that the light installation needs; asks the package index, renews a page.
+wheels: $(VENV)/.light
+	$(INSTALL) uv
+	$(RUN)/python docs/check_wheels.py
+
+# Our densities and GDN beside compressai's, which needs numpy below 2 and a C++ compiler: in an environment of its own.
+test-compressai: $(VENV)-compressai/.installed
+	$(VENV)-compressai/bin/python -m pytest tests/test_compress_model.py tests/test_core_encoder_decoder.py
+
 # The stamps are written last: an installation that broke off is done again.
-$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+$(VENV)/.light: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'img2img needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install -e '.[dev]' -c constraints.txt
+	$(INSTALL) -e . -c constraints.txt
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.light
+	$(INSTALL) -e '.[dev]' -c constraints.txt
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(RUN)/python -m pip install -e '.[bench]' -c constraints.txt
+	$(INSTALL) -e '.[bm3d]' -c constraints.txt
+	touch $@
+
+$(VENV)-compressai/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)-compressai
+	$(VENV)-compressai/bin/python -m pip install -e '.[compressai]' hypothesis pytest
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-compressai build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -36,6 +36,8 @@ ARCHITECTURES = ("bmshj2018_factorized", "bmshj2018_hyperprior", "mbt2018_mean")
 COMPRESSAI_QUALITY = 4
 """Of their 8: the highest with the small networks (128 and 192 channels)."""
 
+NOT_HERE = "are not installed (the extra compressai, in an environment of its own: it needs numpy below 2)"
+
 LARGE = (12_250, 8_164)
 """Width and height of the large picture: 100 megapixels."""
 
@@ -81,7 +83,8 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     echo(f"\nSeconds by part of a process of its own, {width}x{height}, median of {settings.rounds}\n")
     echo(_part_table(parts))
     echo(f"\nOne {width}x{height} picture in memory, in turns, median of {settings.rounds}; precision of ours")
-    echo(f"{settings.precision}, CompressAI's networks untrained and in fp32\n")
+    peers = any(row["network"] == _shown(ARCHITECTURES[1]) for row in networks)
+    echo(f"{settings.precision}, CompressAI's networks {'untrained and in fp32' if peers else NOT_HERE}\n")
     echo(_network_table(networks))
     if settings.out is not None:
         write_json(settings.out / "codec_speed.json", record)
@@ -230,15 +233,16 @@ def _time_networks(models: Sequence[str], settings: Settings) -> list[dict[str, 
         for name, both in contenders.items():
             seconds[name].append((_seconds(both.encode), _seconds(both.decode)))
     medians = {name: [statistics.median(way) for way in zip(*runs, strict=True)] for name, runs in seconds.items()}
-    reference = medians[_shown(ARCHITECTURES[1])]
+    # Without CompressAI there is nothing to compare with.
+    reference = medians.get(_shown(ARCHITECTURES[1]))
     return [
         {
             "network": name,
             "kmac_per_pixel": {"analysis": contenders[name].kmac[0], "synthesis": contenders[name].kmac[1]},
             "encode_seconds": encode,
             "decode_seconds": decode,
-            "encode_hyperprior_is_1": encode / reference[0],
-            "decode_hyperprior_is_1": decode / reference[1],
+            "encode_hyperprior_is_1": encode / reference[0] if reference else None,
+            "decode_hyperprior_is_1": decode / reference[1] if reference else None,
             "runs": seconds[name],
         }
         for name, (encode, decode) in medians.items()
@@ -265,8 +269,14 @@ def _ours(model: str, pixels: Any, settings: Settings) -> Both:
 
 
 def _compressai(pixels: Any, settings: Settings) -> dict[str, Both]:
-    """CompressAI's architectures: from pixels to entropy-coded strings, and back to pixels; warm."""
-    from compressai import zoo
+    """CompressAI's architectures: from pixels to entropy-coded strings, and back to pixels; warm.
+
+    None where it is not installed.
+    """
+    try:
+        from compressai import zoo
+    except ImportError:
+        return {}
 
     where = pick_device(settings.device)
     x = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
@@ -328,7 +338,7 @@ def _network_table(rows: Sequence[dict[str, Any]]) -> str:
                 row["network"],
                 f"{row['kmac_per_pixel']['analysis']:.1f} / {row['kmac_per_pixel']['synthesis']:.1f}",
                 f"{row['encode_seconds']:.3f} / {row['decode_seconds']:.3f}",
-                f"{row['encode_hyperprior_is_1']:.2f} / {row['decode_hyperprior_is_1']:.2f}",
+                " / ".join(f"{ratio:.2f}" for way in ("encode", "decode") if (ratio := row[f"{way}_hyperprior_is_1"])),
             ]
             for row in rows
         ],

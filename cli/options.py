@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from img2img.keeping import Keeping as Keeping
 
 from .batch import BatchOptions
 from .debug import debug
@@ -23,6 +26,11 @@ def given(name: str) -> bool:
     """Whether an option stands on the command line."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leave the completion to the shell, which knows its files."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 class AutoOr(click.ParamType):
@@ -87,6 +95,13 @@ class WeightsName(click.ParamType):
 
         return f"Choose {', '.join(names(self.task))} or a file." if names(self.task) else None
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the names; where none begins so, files."""
+        from img2img.checkpoints import names
+
+        fitting = [CompletionItem(name) for name in names(self.task) if name.startswith(incomplete)]
+        return [*complete_files(ctx, param, incomplete), *fitting]
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what is neither, and list the names."""
         from img2img.checkpoints import names
@@ -107,12 +122,18 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
 
 def batch(command: Callable[..., None]) -> Callable[..., None]:
     """INPUT... and all options of the batch engine; the command receives them as `batch`."""
-    return _batch(command, click.argument("inputs", metavar="INPUT...", nargs=-1, required=True))
+    return _batch(
+        command, click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete_files)
+    )
 
 
 def batch_of_any(command: Callable[..., None]) -> Callable[..., None]:
     """The same for a command that may do without INPUT."""
-    return _batch(command, click.argument("inputs", metavar="[INPUT...]", nargs=-1))
+    return _batch(command, _inputs("[INPUT...]"))
+
+
+def _inputs(metavar: str, required: bool = False) -> Callable[[Any], Any]:
+    return click.argument("inputs", metavar=metavar, nargs=-1, required=required, shell_complete=complete_files)
 
 
 def _batch(command: Callable[..., None], inputs: Callable[[Any], Any]) -> Callable[..., None]:
@@ -127,7 +148,13 @@ def _batch(command: Callable[..., None], inputs: Callable[[Any], Any]) -> Callab
 
 
 _BATCH: tuple[Callable[[Any], Any], ...] = (
-    click.option("-o", "--output", metavar="OUT", help="A file, a folder, or - for standard output."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        shell_complete=complete_files,
+        help="A file, a folder, or - for standard output.",
+    ),
     click.option("-r", "--recursive", is_flag=True, help="Also read the folders in folders."),
     click.option("--skip-existing", is_flag=True, help="Leave outputs that exist as they are; goes on after Ctrl-C."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist (otherwise an error)."),
@@ -163,23 +190,6 @@ def weights(task: str, default: str | None = None) -> Callable[[F], F]:
     return click.option(
         "--model", type=WeightsName(task), default=default, show_default=True, help="See img2img weights list."
     )
-
-
-class Keeping(NamedTuple):
-    """What of a file is read, and what of it has to be in the output.
-
-    Attributes:
-        metadata: `keep`, or `none`: only what is needed to show the picture.
-        strict: an output that lacks something of its input is an error.
-        frame: this frame or page alone, from 1; None takes all.
-    """
-
-    metadata: Literal["keep", "none"] = "keep"
-    strict: bool = False
-    frame: int | None = None
-
-
-KEEP = Keeping()
 
 
 class Quality(click.ParamType):

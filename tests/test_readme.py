@@ -18,6 +18,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/installation.md",
     "examples/README.md",
     "weights/README.md",
     "weights/TRAINING.md",
@@ -63,7 +64,7 @@ def test_files_named_exist(page: str) -> None:
 def commands(text: str) -> Iterator[list[str]]:
     """Every `img2img ...` in shell blocks, and in code quotes where it is a whole command."""
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        yield from (shlex.split(line) for line in block.splitlines() if re.match(r"img2img |python -m cli ", line))
+        yield from (shlex.split(line) for line in block.splitlines() if re.match(r"img2img |python -m img2img ", line))
     for quoted in re.findall(r"`(img2img [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
         if "|" not in quoted:  # `img2img weights list|verify` names several
             yield shlex.split(quoted)

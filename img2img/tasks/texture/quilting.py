@@ -109,7 +109,7 @@ class _Matcher:
         self.shape = tuple(_fast_length(side) for side in colours.shape[:2])
         self.spectra = [np.fft.rfft2(plane, self.shape) for plane in np.moveaxis(colours, 2, 0)]
         self.energy = np.fft.rfft2((colours**2).sum(2), self.shape)
-        self.used = np.zeros(colours.shape[:2])
+        self.used: NDArray[np.float64] = np.zeros(colours.shape[:2])
 
     def chosen(self, here: Indices, chance: np.random.Generator) -> int:
         """The place of a block that fits a part of the canvas, (block, block)."""

@@ -192,7 +192,8 @@ def finer(places: Indices, coarse: Sheet, fine: Sheet, size: tuple[int, int]) ->
     """
     sides = [(np.arange(n) + 0.5) * (m / n) for n, m in zip(size, places.shape, strict=True)]
     (y, x), (down, right) = [side.astype(np.int64) for side in sides], [side - np.floor(side) for side in sides]
-    was, now = np.array(coarse.sizes), np.array(fine.sizes)
+    was: NDArray[np.int64] = np.array(coarse.sizes)
+    now: NDArray[np.int64] = np.array(fine.sizes)
     larger = np.empty(size, np.int32)
     height = max(1, BAND // size[1])
     for top in range(0, size[0], height):
