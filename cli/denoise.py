@@ -1,20 +1,15 @@
 """`img2img denoise`."""
 
-from collections.abc import Sequence
-from functools import partial
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .pictures import Apply, picture_naming, picture_task
+from .pictures import picture_naming, task_of
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from img2img.images import Frames
 
 GREY_LEVELS = 255
@@ -59,7 +54,7 @@ def denoise(
     quality: int | None,
     max_pixels: int,
     keeping: options.Keeping,
-    channels: str,
+    channels: Literal["colours", "all"],
     computing: dict[str, Any],
 ) -> None:
     """Remove noise from pictures.
@@ -69,20 +64,11 @@ def denoise(
     """
 
     def prepare(pictures: int) -> "Task[Frames, Frames]":
-        from img2img.tasks.denoise import Denoiser
+        from img2img.front import Denoiser
 
         denoiser = Denoiser.from_pretrained(model, **computing, pictures=pictures)
-        if sigma is None:
-            _ = denoiser.estimator  # read now: if it is damaged, that is no fault of a picture
-
-        def clean(image: "np.ndarray", level: float) -> "tuple[np.ndarray, dict[str, Any]]":
-            return denoiser(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
-
-        def for_file(images: "Sequence[np.ndarray]") -> "Apply":
-            """One level for all frames of a file: their camera was one."""
-            level = sigma / GREY_LEVELS if sigma is not None else median(map(denoiser.estimate_sigma, images))
-            return partial(clean, level=level)
-
-        return picture_task(max_pixels, quality, keeping, for_file=for_file, further=channels == "all")
+        files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+        level: Any = "auto" if sigma is None else sigma
+        return task_of(denoiser.operation(sigma=level, strength=strength, tta=tta, channels=channels, **files))
 
     run(batch, picture_naming("_denoised", format), prepare)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import img2img
+from img2img.whole_file import whole_file
 
-from .pipeline import whole_file
 from .plan import Job
 from .report import say_error
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import click
 
+from img2img.whole_file import whole_file
+
 from .batch import BatchOptions
-from .pipeline import Task, whole_file
+from .pipeline import Task
 from .plan import STREAM, Job
 from .report import describe
 

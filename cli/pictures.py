@@ -1,22 +1,23 @@
 """Picture in, picture out: the batch task and the names of every command that does so."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from collections.abc import Collection
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from img2img.keeping import KEEP, Keeping
+
 from .batch import BatchOptions
-from .options import KEEP, Keeping
 from .pipeline import Task
-from .plan import Job, Naming
+from .plan import Naming
 
 if TYPE_CHECKING:
-    import numpy as np
+    from img2img.images import Frames
+    from img2img.operations import Apply, Operation
 
-    from img2img.images import Frames, Picture
-
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 COMPRESSED = ".i2i"
 
@@ -60,70 +61,22 @@ def refuse_files(batch: BatchOptions, extensions: Collection[str], why: str) -> 
             raise click.UsageError(f"{name} {why}")
 
 
-Apply: TypeAlias = "Callable[[np.ndarray], tuple[np.ndarray, dict[str, Any]]]"
-MEASURED_FRAMES = 5
-
-
 def picture_task(
-    max_pixels: int,
-    quality: int | None,
-    keeping: Keeping = KEEP,
-    *,
-    apply: "Apply | None" = None,
-    for_file: "Callable[[Sequence[np.ndarray]], Apply] | None" = None,
-    further: bool = False,
+    max_pixels: int, quality: int | None, keeping: Keeping = KEEP, *, apply: "Apply", further: bool = False
 ) -> "Task[Frames, Frames]":
-    """The task that applies a function to images: to every frame or page of a file, if the output can hold them.
+    """The task that applies a function to images; the arguments are those of the library's `operations.of_images`."""
+    from img2img.operations import of_images
 
-    Args:
-        max_pixels: larger pictures are refused.
-        quality: of the output, for formats that have one; None leaves it to the format.
-        keeping: what of a file is read and kept.
-        apply: from (C, H, W) in [0, 1] to the result, and what `--json` says of it beside the size.
-        for_file: what gives this function instead, of some frames or pages of a file, so that it does the same to all.
-        further: whether it is applied to further channels, too: in threes, or singly.
-    """
-    from img2img.errors import ImageError
-    from img2img.images import Frames, frames_lost_in, lost_in, read_frames, takes_frames, write_frames
-
-    def compute(frames: "Frames", job: Job) -> "tuple[Frames, dict[str, Any]]":
-        if not takes_frames(frames, job.format):
-            frames = Frames.of(frames[0].and_lost(frames_lost_in(frames, job.format)))
-        first: Picture = frames[0]
-        if keeping.strict and (lost := [*first.about.lost, *frames_lost_in(frames, job.format)]):
-            raise ImageError(f"would lose {', '.join(lost)}; without --strict that is only said")
-        if keeping.strict and keeping.metadata == "keep" and (lost := lost_in(first, job.format)):
-            raise ImageError(f"{job.format} would lose {', '.join(lost)}; without --strict that is only said")
-        function = apply or (for_file(_some_of(frames)) if for_file else _same)
-        all_facts: list[dict[str, Any]] = []
-
-        def one(picture: "Picture") -> "Picture":
-            image, facts = function(picture.to_array())
-            all_facts.append(facts)
-            result = picture.with_array(image)
-            if not further or result.further is None:
-                return result
-            parts = [part.with_array(function(part.to_array())[0]) for part in result.further_pictures()]
-            return result.with_further(parts)
-
-        results = frames.map(one)
-        result: Picture = results[0]
-        facts = {"width": result.width, "height": result.height, **all_facts[0]}
-        return results, facts | ({"frames": len(results)} if len(results) > 1 else {})
-
-    def write(frames: "Frames", file: BinaryIO, format: str) -> Sequence[str]:
-        return write_frames(frames, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
-
-    read = partial(read_frames, max_pixels=max_pixels, frame=keeping.frame, strict=keeping.strict)
-    return Task(read=read, apply=compute, write=write, size=lambda frames: frames.nbytes, with_job=True)
+    operation = of_images(lambda _: apply, further=further, max_pixels=max_pixels, quality=quality, keeping=keeping)
+    return task_of(operation)
 
 
-def _same(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
-    return image, {}
-
-
-def _some_of(frames: "Frames") -> "list[np.ndarray]":
-    """Some frames, evenly spread, as arrays."""
-    count = len(frames)
-    places = sorted({round(i * (count - 1) / max(1, MEASURED_FRAMES - 1)) for i in range(MEASURED_FRAMES)})
-    return [frames[place].to_array() for place in places]
+def task_of(operation: "Operation[X, Y]") -> "Task[X, Y]":
+    """The batch's task of what the library does to a file."""
+    return Task(
+        read=operation.read,
+        apply=lambda x, job: operation.apply(x, job.format),
+        write=operation.write,
+        size=operation.size,
+        with_job=True,
+    )

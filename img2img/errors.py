@@ -5,6 +5,10 @@ class Img2ImgError(Exception):
     """Anything the suite can explain in one line."""
 
 
+class InputError(Img2ImgError, ValueError):
+    """What a function was given is no picture of a kind it takes, or an option is out of its range."""
+
+
 class ImageError(Img2ImgError):
     """A file is no picture we read, is damaged, or cannot be written."""
 

@@ -20,8 +20,9 @@ import shout
 from click.testing import CliRunner, Result
 
 from img2img.cli import pipeline
-from img2img.cli.pipeline import Pipeline, Task, whole_file
+from img2img.cli.pipeline import Pipeline, Task
 from img2img.cli.plan import Job
+from img2img.whole_file import whole_file
 
 SCRIPT = [sys.executable, shout.__file__]
 

@@ -1,0 +1,584 @@
+"""The front door: each task as one function and one class that take a picture of any kind and answer in the same.
+
+`img2img.denoise(x)` is `img2img.Denoiser.from_pretrained()(x)`, with the loaded network kept for the next call. What x
+may be, kinds.py says. The classes here speak of pictures; the pipelines in tasks/, which they call, of arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, TypeVar, Unpack, cast
+
+import numpy as np
+
+from .errors import Img2ImgError, InputError
+from .images import MAX_PIXELS, Frames, Picture, lost_in, read_picture, without_metadata, write_picture
+from .images.picture import in_sixteen_bits
+from .keeping import KEEP, Keeping
+from .kinds import Given, Written, answer, given, output_path, put
+from .operations import Apply, ForFile, Operation, changed, of_images, refuse
+
+if TYPE_CHECKING:
+    from .tasks.compress import Target
+
+C = TypeVar("C", bound="_Task")
+
+GREY_LEVELS = 255
+COMPRESSED = ".i2i"
+COMPUTING = ("device", "precision", "engine", "tile")
+LONGEST_HEADER = 100  # bytes
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Numbers out of range are ValueErrors of the pipelines; who calls the front door needs to know one exception."""
+    try:
+        yield
+    except Img2ImgError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+class _Task:
+    """A task with its network.
+
+    Args:
+        pipeline: of tasks/.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path | None = None, **computing: Any) -> Self:
+        """The task by shipped weights or by a weight file.
+
+        Args:
+            model: a name of `img2img weights list`, or a file; the task's default without.
+            computing: where and how, as the pipeline's `from_pretrained` takes it: device, precision, and for most
+                tasks engine and tile.
+
+        Raises:
+            Img2ImgError: the weights are missing, damaged or for another task; the device is not there.
+        """
+        with in_our_words():
+            return cls(cls._load(computing if model is None else {"name_or_file": model, **computing}))
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class _Pictures(_Task):
+    """A task that makes pictures of pictures, by a function of images."""
+
+    suffix = ""
+
+    def _answer(self, x: Any, written: Written, for_file: ForFile) -> Any:
+        with in_our_words():
+            was = given(x)
+            return answer(changed(was.frames, for_file)[0], was, self.suffix, written)
+
+
+class Denoiser(_Pictures):
+    """Removes noise.
+
+    Example:
+        >>> noisy = np.random.default_rng(0).integers(100, 156, (40, 50, 3), np.uint8)
+        >>> clean = Denoiser.from_pretrained("denoise-fast", device="cpu")(noisy, sigma=16)
+        >>> clean.shape, clean.dtype, bool(clean.std() < noisy.std() / 2)
+        ((40, 50, 3), dtype('uint8'), True)
+    """
+
+    suffix = "_denoised"
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Any:
+        from .tasks.denoise import Denoiser as Pipeline
+
+        return Pipeline.from_pretrained(**arguments)
+
+    def __call__(
+        self,
+        x: Any,
+        *,
+        sigma: float | Literal["auto"] = "auto",
+        strength: float = 1.0,
+        tta: bool = False,
+        **written: Unpack[Written],
+    ) -> Any:
+        """Denoise a picture; see `denoise`."""
+        return self._answer(x, written, self._for_file(sigma, strength, tta))
+
+    def operation(
+        self,
+        *,
+        sigma: float | Literal["auto"] = "auto",
+        strength: float = 1.0,
+        tta: bool = False,
+        channels: Literal["colours", "all"] = "colours",
+        **files: Any,
+    ) -> Operation[Frames, Frames]:
+        """What is done to files.
+
+        Args:
+            sigma: as of `denoise`, as the next two.
+            strength: 0 to 1.
+            tta: whether flips and turns are denoised, too.
+            channels: `all` denoises further channels, too.
+            files: what `operations.of_images` takes.
+        """
+        if sigma == "auto":
+            _ = self.pipeline.estimator  # read now: if it is damaged, that is no fault of a picture
+        return of_images(self._for_file(sigma, strength, tta), further=channels == "all", **files)
+
+    def _for_file(self, sigma: float | Literal["auto"], strength: float, tta: bool) -> ForFile:
+        if sigma != "auto" and not 0 <= sigma <= GREY_LEVELS:
+            raise InputError(f"sigma is 'auto' or a number of grey levels from 0 to {GREY_LEVELS}, not {sigma!r}")
+
+        def clean(image: np.ndarray, level: float) -> tuple[np.ndarray, dict[str, Any]]:
+            return self.pipeline(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
+
+        def for_file(images: Sequence[np.ndarray]) -> Apply:
+            """One level for all frames of a file: their camera was one."""
+            level = median(map(self.pipeline.estimate_sigma, images)) if sigma == "auto" else sigma / GREY_LEVELS
+            return partial(clean, level=level)
+
+        return for_file
+
+
+class Translator(_Pictures):
+    """Turns pictures into what its weights were trained to make of them: colours of grey, photographs of drawings.
+
+    Example:
+        >>> grey = np.zeros((40, 50), np.uint8)
+        >>> Translator.from_pretrained("colorize", device="cpu")(grey).shape
+        (40, 50, 3)
+    """
+
+    suffix = "_translated"
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Any:
+        from .tasks.translate import Translator as Pipeline
+
+        if "name_or_file" not in arguments:
+            raise InputError("name the weights to translate with: img2img weights list shows them")
+        return Pipeline.from_pretrained(**arguments)
+
+    def __call__(self, x: Any, *, seed: int = 0, noise: bool = True, **written: Unpack[Written]) -> Any:
+        """Translate a picture; see `translate`."""
+        return self._answer(x, written, self._for_file(seed, noise))
+
+    def operation(self, *, seed: int = 0, noise: bool = True, **files: Any) -> Operation[Frames, Frames]:
+        """What is done to files; seed and noise as of `translate`, files as `operations.of_images` takes them."""
+        return of_images(self._for_file(seed, noise), **files)
+
+    def _for_file(self, seed: int, noise: bool) -> ForFile:
+        def turn(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+            turned = _as_array(self.pipeline(_as_taken(image, self.pipeline), seed, noise))
+            return turned, {"seed": seed if noise else None}
+
+        return lambda _: turn
+
+
+class Bytes(NamedTuple):
+    """A file's bytes, and what it does not hold of its picture."""
+
+    data: bytes
+    lost: Sequence[str]
+
+
+class Unread(NamedTuple):
+    """A file that waits for decoding, and the bytes that its picture will take."""
+
+    data: bytes
+    size: int
+
+
+class Compressor(_Task):
+    """Makes the bytes of `.i2i` files of pictures.
+
+    Example:
+        >>> data = Compressor.from_pretrained(device="cpu")(np.zeros((40, 50, 3), np.uint8), quality=60)
+        >>> Decompressor.from_pretrained(device="cpu")(data, kind="numpy").shape
+        (40, 50, 3)
+    """
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Any:
+        from .tasks.compress import Compressor as Pipeline
+
+        return Pipeline.from_pretrained(**arguments)
+
+    def __call__(
+        self,
+        x: Any,
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        max_bytes: int | None = None,
+        effort: int = 1,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Any:
+        """Compress a picture; see `compress`."""
+        with in_our_words():
+            was = given(x)
+            if len(was.frames) > 1:
+                raise InputError(f"an .i2i file holds one picture, and here are {len(was.frames)}")
+            data = self.picture(was.frames[0], target_of(quality, bpp, psnr, max_bytes), effort)[0]
+            written: Written = (
+                {"overwrite": overwrite} if output is None else {"overwrite": overwrite, "output": output}
+            )
+            if was.kind != "path" and output is None:
+                return data
+            return put(output_path(was, "", COMPRESSED, written), data, was, written)
+
+    def picture(self, picture: Picture, target: Target, effort: int = 1) -> tuple[bytes, dict[str, Any]]:
+        """The file's bytes, and what is to be said of it."""
+        coded = self.pipeline.compress(in_sixteen_bits(picture), target, effort)
+        return coded.data, {"width": picture.width, "height": picture.height, "bits": picture.bits, **coded.facts}
+
+    def operation(
+        self,
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        max_bytes: int | None = None,
+        effort: int = 1,
+        max_pixels: int = MAX_PIXELS,
+        keeping: Keeping = KEEP,
+    ) -> Operation[Picture, Bytes]:
+        """What is done to files; target and effort as of `compress`, the rest as `operations.of_images` takes it."""
+        goal = target_of(quality, bpp, psnr, max_bytes)
+
+        def apply(picture: Picture, _format: str) -> tuple[Bytes, dict[str, Any]]:
+            if keeping.metadata == "none":
+                picture = without_metadata(picture)
+            lost = [*picture.about.lost, *lost_in(picture, "i2i")]
+            if keeping.strict:
+                refuse(lost)
+            data, facts = self.picture(picture, goal, effort)
+            return Bytes(data, lost), facts
+
+        def write(coded: Bytes, file: BinaryIO, _format: str) -> Sequence[str]:
+            file.write(coded.data)
+            return coded.lost
+
+        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame)
+        return Operation(read, apply, write, lambda picture: picture.nbytes)
+
+
+class Decompressor(_Task):
+    """Makes pictures of `.i2i` files."""
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path | None = None, **computing: Any) -> Self:
+        """What decodes all files whose weights are shipped.
+
+        Args:
+            model: further weights: a name, or a file.
+            computing: as of the others.
+
+        Raises:
+            Img2ImgError: as of the others.
+        """
+        return super().from_pretrained(model, **computing)
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Any:
+        from .tasks.compress import Decompressor as Pipeline
+
+        name = arguments.pop("name_or_file", None)
+        return Pipeline(**arguments, models=() if name is None else (name,))
+
+    def __call__(self, x: Any, *, max_pixels: int = MAX_PIXELS, **written: Unpack[Written]) -> Any:
+        """Decompress a file; see `decompress`."""
+        with in_our_words():
+            if isinstance(x, str | os.PathLike):
+                kind: Literal["path", "bytes"] = "path"
+                try:
+                    data = Path(x).read_bytes()
+                except OSError as error:
+                    raise InputError(f"{os.fspath(x)} cannot be read: {error.strerror or error}") from error
+            elif isinstance(x, bytes | bytearray | memoryview):
+                kind, data = "bytes", bytes(x)
+            else:
+                raise InputError(f"a compressed picture is a path or bytes, not {type(x).__name__}")
+            frames = Frames.of(self.pipeline.decompress(data, max_pixels=max_pixels))
+            return answer(frames, Given(kind, frames, x), "", written)
+
+    def operation(
+        self, *, quality: int | None = None, max_pixels: int = MAX_PIXELS, keeping: Keeping = KEEP
+    ) -> Operation[Unread, Picture]:
+        """What is done to files; the arguments as `operations.of_images` takes them."""
+
+        def apply(unread: Unread, _format: str) -> tuple[Picture, dict[str, Any]]:
+            picture = self.pipeline.decompress(unread.data, max_pixels=max_pixels)
+            return picture, {"width": picture.width, "height": picture.height, "bits": picture.bits}
+
+        def write(picture: Picture, file: BinaryIO, format: str) -> Sequence[str]:
+            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+
+        return Operation(_read_compressed, apply, write, lambda unread: unread.size)
+
+
+def _read_compressed(file: BinaryIO) -> Unread:
+    from .tasks.compress.bitstream import read_header
+
+    head = file.read(LONGEST_HEADER)
+    header = read_header(head)  # before the rest is read: it may be a video of many gigabytes
+    return Unread(head + file.read(), header.width * header.height * header.channels * header.bits // 8)
+
+
+class Texture(_Task):
+    """Makes more of a texture.
+
+    Example:
+        >>> sample = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+        >>> Texture.from_pretrained()(sample, size=(40, 56)).shape
+        (40, 56, 3)
+    """
+
+    suffix = "_texture"
+
+    def __init__(self, pipeline: Any = None, arguments: dict[str, Any] | None = None) -> None:
+        super().__init__(pipeline)
+        self._arguments = arguments or {}
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path | None = None, **computing: Any) -> Self:
+        """What makes textures; its descriptor is loaded when a method needs it.
+
+        Args:
+            model: the descriptor: vgg-slim, random, vgg19 or a file.
+            computing: as of the others.
+        """
+        return cls(None, ({} if model is None else {"descriptor": model}) | computing)
+
+    def __call__(
+        self,
+        x: Any,
+        size: tuple[int, int] = (512, 512),
+        *,
+        method: Literal["patches", "optimize"] = "patches",
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """Make a texture; see `texture`."""
+        keys = Written.__annotations__.keys()
+        written: Written = {key: options.pop(key) for key in keys & options.keys()}  # type: ignore[assignment]
+        with in_our_words():
+            was = given(x)
+            if method == "patches":
+                if options:
+                    raise InputError(f"{', '.join(options)}: no options of the method patches")
+                result = self._of_patches(was.frames[0], size, seed)
+            elif method == "optimize":
+                result = self._optimised(was.frames[0], size, seed, options)
+            else:
+                raise InputError(f"no method {method!r}; there are patches and optimize")
+            return answer(Frames.of(result), was, self.suffix, written)
+
+    def operation(
+        self,
+        *,
+        size: tuple[int, int] = (512, 512),
+        method: Literal["patches", "optimize"] = "patches",
+        seed: int = 0,
+        quality: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        keeping: Keeping = KEEP,
+        **options: Any,
+    ) -> Operation[Picture, Picture]:
+        """What is done to files: the first arguments as of `texture`, the rest as `operations.of_images` takes it."""
+
+        def apply(sample: Picture, _format: str) -> tuple[Picture, dict[str, Any]]:
+            result = self(sample, size, method=method, seed=seed, **options)
+            return result, {"width": result.width, "height": result.height, "seed": seed}
+
+        def write(picture: Picture, file: BinaryIO, format: str) -> Sequence[str]:
+            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+
+        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame, strict=keeping.strict)
+        return Operation(read, apply, write, lambda picture: picture.nbytes)
+
+    def _of_patches(self, sample: Picture, size: tuple[int, int], seed: int) -> Picture:
+        from .tasks.texture.by_patches import grown, looked_up
+
+        pixels = grown(in_sixteen_bits(sample), size, seed)
+        return replace(looked_up(sample, pixels), alpha=None)
+
+    def _optimised(self, sample: Picture, size: tuple[int, int], seed: int, options: dict[str, Any]) -> Picture:
+        from .tasks.texture import Texture as Pipeline
+
+        if self.pipeline is None:
+            self.pipeline = Pipeline.from_pretrained(**self._arguments)
+        image = _as_array(self.pipeline(_as_taken(sample.to_array(), self.pipeline), size, seed=seed, **options))
+        return replace(sample, alpha=None, further=None, exif=None).with_array(image)
+
+
+def _as_taken(image: np.ndarray, pipeline: Any) -> Any:
+    """An image for a pipeline that still speaks of tensors."""
+    if hasattr(pipeline, "engine"):
+        return image
+    import torch
+
+    return torch.from_numpy(image)
+
+
+def _as_array(image: Any) -> np.ndarray:
+    array: np.ndarray = image.numpy() if hasattr(image, "numpy") else image
+    return array
+
+
+def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_bytes: int | None) -> Target:
+    """What a compressed file shall reach: one of these, or without any quality 50.
+
+    Raises:
+        InputError: several, or a number out of range.
+    """
+    from .tasks.compress import Target
+
+    asked = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
+    chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None} or {"quality": 50}
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(chosen)} contradict each other: give one of them")
+    with in_our_words():
+        return Target(**chosen)
+
+
+# ---- functions
+
+
+def pretrained(kind: type[C], model: str | os.PathLike[str] | None, computing: dict[str, Any]) -> C:
+    """As `from_pretrained`; the latest few are kept."""
+    name = None if model is None else os.fspath(model)
+    kept: C = _loaded(cast(Any, kind), name, tuple(sorted(computing.items())))
+    return kept
+
+
+@lru_cache(maxsize=8)
+def _loaded(kind: Any, model: str | None, computing: tuple[tuple[str, Any], ...]) -> Any:
+    return kind.from_pretrained(model, **dict(computing))
+
+
+def parted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `from_pretrained` takes, and what the call takes."""
+    computing: dict[str, Any] = {name: options.pop(name) for name in COMPUTING if name in options}
+    return computing, options
+
+
+def denoise(x: Any, *, model: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+    """Remove the noise of a picture.
+
+    Args:
+        x: a path; the bytes of an image file; a Pillow image; a NumPy array (H, W) or (H, W, C) of uint8, uint16 or
+            float in [0, 1]; a tensor (C, H, W) or (B, C, H, W) of uint8 or float. Two or four channels are grey or RGB
+            and alpha, which is kept.
+        model: name or file of the weights.
+        options: sigma, the noise's standard deviation in grey levels of 255, or `auto`; strength, 0 to 1; tta; where
+            and how it is computed (device, precision, engine, tile); how the answer is given (`kinds.Written`).
+
+    Returns:
+        what was given, denoised: an array for an array, of the same shape and type. For a path the path of a new file
+        beside it, photo_denoised.png for photo.jpg; for bytes those of a PNG.
+
+    Raises:
+        Img2ImgError: whatever is wrong with the picture, the options or the weights, in one line.
+
+    Example:
+        >>> import img2img
+        >>> img2img.denoise(np.full((8, 8), 0.5, np.float32), sigma=10).shape
+        (8, 8)
+    """
+    computing, own = parted(options)
+    return pretrained(Denoiser, model, computing)(x, **own)
+
+
+def translate(x: Any, *, model: str | os.PathLike[str], **options: Any) -> Any:
+    """Turn a picture into what a model was trained to make of it.
+
+    Args:
+        x: as of `denoise`.
+        model: name or file of the weights: colorize, facades, edges.
+        options: seed of the noise, and noise, whether there is any; the rest as of `denoise`.
+
+    Returns:
+        as `denoise`; grey arrays (H, W) that get colours become (H, W, 3).
+
+    Raises:
+        Img2ImgError: as `denoise`.
+    """
+    computing, own = parted(options)
+    return pretrained(Translator, model, computing)(x, **own)
+
+
+def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+    """Compress a picture.
+
+    Args:
+        x: as of `denoise`, one picture; float values are taken in 16 bits.
+        model: name or file of the weights.
+        options: one of quality (1 to 100, 50 without), bpp, psnr and max_bytes; effort (0 or 1); output and overwrite;
+            device, precision, engine.
+
+    Returns:
+        the bytes of an `.i2i` file. For a path the path of a new file beside it, photo.i2i for photo.jpg.
+
+    Raises:
+        Img2ImgError: as `denoise`; or the target cannot be reached.
+    """
+    computing, own = parted(options)
+    return pretrained(Compressor, model, computing)(x, **own)
+
+
+def decompress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+    """Make a picture of an `.i2i` file.
+
+    Args:
+        x: a path, or bytes.
+        model: weights that the file needs and that are not shipped.
+        options: max_pixels; device, precision, engine; how the answer is given (`kinds.Written`): kind="numpy" gives
+            an array, kind="pillow" a Pillow image.
+
+    Returns:
+        for a path the path of a new file beside it, photo.png for photo.i2i; for bytes those of a PNG.
+
+    Raises:
+        Img2ImgError: as `denoise`; BitstreamError for a file that is damaged or of another version.
+    """
+    computing, own = parted(options)
+    return pretrained(Decompressor, model, computing)(x, **own)
+
+
+def texture(
+    x: Any, size: tuple[int, int] = (512, 512), *, model: str | os.PathLike[str] | None = None, **options: Any
+) -> Any:
+    """Make more of a texture.
+
+    Args:
+        x: the sample, as of `denoise`.
+        size: height and width.
+        model: the descriptor of method optimize.
+        options: method, `patches` (needs no PyTorch) or `optimize`; seed; what the method's pipeline takes; how the
+            answer is given.
+
+    Returns:
+        as `denoise`, without alpha.
+
+    Raises:
+        Img2ImgError: as `denoise`.
+    """
+    computing, own = parted(options)
+    return pretrained(Texture, model, computing)(x, size, **own)
