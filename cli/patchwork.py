@@ -205,7 +205,7 @@ def check_maps(maps: Sequence[tuple[str, str]], batch: BatchOptions) -> None:
     """Refuse maps that belong to no one sample, or whose textures have no name.
 
     Raises:
-        click.UsageError: so.
+        click.UsageError: it is one of these.
     """
     if not maps:
         return

@@ -1,7 +1,8 @@
 """Who imports whom: `python docs/imports.py` prints the rooms of img2img from top to bottom, and what is wrong there.
 
 Read from the source, so imports inside functions count, and so do modules that are named in strings to be imported when
-they are needed; those for type checkers only do not. `--mermaid` prints the same as a diagram for docs/imports.md.
+they are needed; those for type checkers only do not. `--mermaid` prints the same as a diagram, `--page` renews
+docs/imports.md.
 tests/test_imports.py checks that there are no circles, and no arrow from a room to one above it.
 """
 
@@ -12,18 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "imports.md"
 MAPPED = {"cli": "img2img.cli", "benchmarks": "img2img.benchmarks"}
 # From the bottom to the top; rooms on one floor do not know each other, but for the exceptions below.
 FLOORS = (
-    ("errors", "choices"),
-    ("checkpoints", "runtime", "images", "core"),
-    ("engines", "metrics"),
+    ("errors", "keeping"),
+    ("checkpoints", "runtime", "images", "core", "whole_file"),
+    ("engines", "metrics", "kinds", "operations"),
     ("data",),
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),
-    ("register",),
-    ("export", "pillow", "ship", "studies"),
+    ("register", "front"),
+    ("export", "pillow", "ship", "studies", "processing"),
     ("cli", "benchmarks"),
+    ("__main__",),
 )
 BESIDE = {("cli", "benchmarks")}  # `img2img bench` runs them
 
@@ -162,6 +165,16 @@ def mermaid(edges: Graph) -> str:
     return "\n".join(lines)
 
 
+def renewed(page: str, edges: Graph) -> str:
+    """docs/imports.md with the picture as it is now."""
+    return re.sub(
+        r"(## Now\n\n```text\n).*?(\n```\n)", lambda old: old[1] + picture(edges) + old[2], page, flags=re.DOTALL
+    )
+
+
 if __name__ == "__main__":
     found = graph()
-    print(mermaid(found) if "--mermaid" in sys.argv else picture(found))
+    if "--page" in sys.argv:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    else:
+        print(mermaid(found) if "--mermaid" in sys.argv else picture(found))

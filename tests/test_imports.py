@@ -25,6 +25,13 @@ def test_no_room_imports_one_above_it() -> None:
     assert imports["arrows_up"](imports["graph"]()) == []
 
 
+def test_the_page_can_be_renewed() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "imports.md").read_text(encoding="utf-8")
+    edges = imports["graph"]()
+    assert imports["picture"](edges) in imports["renewed"](page, edges)
+    assert "upwards: img2img.training.run imports img2img.tasks" in imports["renewed"](page, edges)  # before
+
+
 @pytest.mark.parametrize(
     "text",
     [

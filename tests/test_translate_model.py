@@ -25,7 +25,14 @@ from img2img.tasks.translate import PatchDiscriminator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, into_gamut, lightness_of
 from img2img.tasks.translate.discriminator import LAYERS, receptive_field
 from img2img.tasks.translate.generator import start_small
-from img2img.tasks.translate.loss import DiscriminatorObjective, GeneratorObjective, fooling, hinge, lsgan, vanilla
+from img2img.tasks.translate.loss import (
+    DiscriminatorObjective,
+    GeneratorObjective,
+    generator_gan_loss,
+    hinge,
+    lsgan,
+    vanilla,
+)
 from img2img.tasks.translate.shape import Shape
 
 RECIPES = ("colorize", "edges", "facades", "pairs")
@@ -284,8 +291,8 @@ def test_gans_in_closed_form() -> None:
     assert lsgan(score, False).item() == pytest.approx((4 + 0 + 9) / 3)
     assert hinge(score, True).item() == pytest.approx((3 + 1 + 0) / 3)
     assert hinge(score, False).item() == pytest.approx((0 + 1 + 4) / 3)
-    assert fooling(score, "hinge").item() == pytest.approx(-1 / 3)
-    assert fooling(score, "vanilla") == vanilla(score, True)
+    assert generator_gan_loss(score, "hinge").item() == pytest.approx(-1 / 3)
+    assert generator_gan_loss(score, "vanilla") == vanilla(score, True)
 
 
 def objectives(gan: str = "vanilla") -> tuple[GeneratorObjective, DiscriminatorObjective, tuple[Tensor, Tensor]]:
@@ -302,7 +309,7 @@ def test_objectives_are_what_the_paper_says(gan: str) -> None:
     fake = first.generator(x)
     loss = {"vanilla": vanilla, "lsgan": lsgan, "hinge": hinge}[gan]
     real_score, fake_score = second.discriminator(x, y), second.discriminator(x, fake)
-    torch.testing.assert_close(made["loss"], fooling(fake_score, gan) + 100 * (fake - y).abs().mean())
+    torch.testing.assert_close(made["loss"], generator_gan_loss(fake_score, gan) + 100 * (fake - y).abs().mean())
     torch.testing.assert_close(judged["loss"], (loss(real_score, True) + loss(fake_score, False)) / 2)
 
 

@@ -26,7 +26,7 @@ from .recipe import Recipe
 
 
 class Objective(Protocol):
-    """What one optimiser lowers: a module whose forward(batch) gives named scalars, `loss` being the one to lower."""
+    """A loss with an optimiser of its own: a module whose forward(batch) gives named scalars, `loss` is minimised."""
 
     def __call__(self, batch: Any) -> dict[str, Tensor]: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -35,7 +35,7 @@ class Objective(Protocol):
 class Task(Protocol):
     """What the loop asks of a task.
 
-    `model` is averaged, validated and shipped; it is part of an objective. `objectives` are lowered in turn at each
+    `model` is averaged, validated and shipped; it is part of an objective. `objectives` are minimised in turn at each
     step, each by its own optimiser (one for a denoiser, two for a GAN).
     """
 

@@ -88,9 +88,9 @@ class HyperpriorCodec(Codec):
             )
             before += width
             if context:
-                self.context.append(nothing(conv(width, hidden)))
+                self.context.append(zero_initialised(conv(width, hidden)))
         self.residual = nn.Sequential(conv(self.latents + features, hidden), nn.ReLU(), conv(hidden, self.latents, 1))
-        nothing(self.residual[-1])
+        zero_initialised(self.residual[-1])
         self.register_buffer("unit", torch.ones(1, self.latents, 1, 1))
         self.log_hyper_step = nn.Parameter(torch.zeros(len(self.log_step), hyper_channels))
 
@@ -148,7 +148,7 @@ class HyperpriorCodec(Codec):
         return y_hat + 0.5 * step * torch.tanh(self.residual(seen).float())
 
 
-def nothing(layer: nn.Module) -> nn.Module:
+def zero_initialised(layer: nn.Module) -> nn.Module:
     """A convolution that at first adds nothing."""
     layer.get_parameter("weight").data.zero_()
     layer.get_parameter("bias").data.zero_()

@@ -1,4 +1,4 @@
-"""What the codec lowers: rate + lambda * distortion, and the medians of its densities."""
+"""The codec's loss: rate + lambda * distortion, and that of the medians of its densities."""
 
 import torch
 from torch import Tensor, nn

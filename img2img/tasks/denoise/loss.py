@@ -1,4 +1,4 @@
-"""What the denoiser lowers."""
+"""Losses of the denoiser and of the noise-level estimator."""
 
 from collections.abc import Callable
 

@@ -323,13 +323,13 @@ class NetworkTask:
         self.side = max(phase.patch for phase in recipe.phases)
         loss = partial(make_loss, job.chosen_loss, job.seed, sight.descriptor.trust)
         dtype, device = sight.dtype, sight.device
-        lowered, self.held_out = (
+        trained_by, self.held_out = (
             Statistics(sight.descriptor, self.sample, loss, redraw, dtype, self.side) for redraw in (True, False)
         )
         try:
             self.net = start_network(self.sample, recipe.seed, **recipe.model).to(device)
             self.growing = Growing(
-                self.net, lowered, self.sample.unrelated, recipe.steps, self.side, watch=watch, **recipe.objective
+                self.net, trained_by, self.sample.unrelated, recipe.steps, self.side, watch=watch, **recipe.objective
             )
         except (TypeError, ValueError) as error:
             raise TrainingError(f"recipe {recipe.name}: {error}") from error

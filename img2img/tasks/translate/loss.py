@@ -1,4 +1,4 @@
-"""What generator and discriminator lower: a conditional GAN and L1."""
+"""Losses of generator and discriminator: a conditional GAN and L1."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,14 +37,14 @@ def check_gan(gan: str) -> None:
         raise ValueError(f"loss must be one of {', '.join(GANS)}, not {gan!r}")
 
 
-def fooling(score: Tensor, gan: str) -> Tensor:
-    """What the generator lowers: its patches are to be taken for real (-log D, not log(1 - D), as in the paper)."""
+def generator_gan_loss(score: Tensor, gan: str) -> Tensor:
+    """The generator's part of the GAN's loss, non-saturating: -log D instead of log(1 - D), as in the paper."""
     return -score.mean() if gan == "hinge" else GANS[gan](score, True)
 
 
 @contextmanager
-def untrained(net: nn.Module) -> Iterator[None]:
-    """Within it a network is used without being learnt: gradients go through it, but not to its parameters."""
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Within it a network's parameters get no gradients; what it is given does."""
     before = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
     net.requires_grad_(False)
     try:
@@ -94,8 +94,8 @@ class GeneratorObjective(nn.Module):
         losses = {"loss": self.l1 * l1, "l1": l1}
         (discriminator,) = self._discriminator
         if discriminator is not None:
-            with untrained(discriminator):
-                gan = fooling(discriminator(x, fake).float(), self.gan)
+            with frozen(discriminator):
+                gan = generator_gan_loss(discriminator(x, fake).float(), self.gan)
             losses |= {"loss": losses["loss"] + self.weight * gan, "gan": gan}
         self.fake = fake.detach()
         return losses
