@@ -84,11 +84,11 @@ def extreme_symbols(material: Material, stream: Stream, dice: random.Random) -> 
     noise = np.random.default_rng(dice.getrandbits(32))
     tiles = []
     for _ in stream.tiles:
-        size = compressor.model.codec.latents, -(-stream.height // 16), -(-stream.width // 16)
+        size = sum(compressor.model.coding.slices), -(-stream.height // 16), -(-stream.width // 16)
         y = noise.standard_normal(size) * 10.0 ** dice.randint(-3, 8)
         y[noise.random(size) < 0.01] = dice.choice([0.0, 1e7, -1e7, 1e8])
         with np.errstate(all="ignore"):
-            latents = compressor.model.coding.choose(torch.from_numpy(y).float().clamp(-1e8, 1e8), stream.rate, 0)
+            latents = compressor.model.coding.choose(y.astype(np.float32).clip(-1e8, 1e8), stream.rate, 0)
         tiles.append(coded_tile(compressor, latents))
     return write_stream(replace(stream, tiles=tuple(tiles)))
 
