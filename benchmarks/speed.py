@@ -66,10 +66,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: wall-clock seconds, and the largest memory resident at once, in MB of 10^6 bytes."""
+    """What a process took: seconds by the clock, the largest memory resident at once, in MB, and processor seconds."""
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float = 0.0
 
 
 def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _time_commands(models: Sequence[str], settings: Settings, folder: Path) -> l
     rows = [_row("img2img --help", [cost_of([img2img, "--help"]) for _ in range(settings.rounds)], 0)]
     for (width, height), rounds in ((settings.photo, settings.rounds), (settings.large, 1)):
         source, target = folder / f"{width}x{height}.png", folder / "out.png"
-        _write_noisy(source, width, height)
+        write_noisy(source, width, height)
         for model in models:
             denoise = [img2img, "denoise", str(source), "-o", str(target), "--overwrite"]
             denoise += ["--model", model, "--device", settings.device]
@@ -141,7 +142,8 @@ import os, sys, time
 start = time.perf_counter()
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 _, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet), 0)
-print(time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+cpu = usage.ru_utime + usage.ru_stime
+print(time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status), cpu)
 """
 
 
@@ -153,11 +155,12 @@ def cost_of(command: Sequence[str]) -> Cost:
     """
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
     done = subprocess.run(launch, capture_output=True, text=True, check=False)
-    seconds, peak, code = (float(word) for word in done.stdout.split()) if done.stdout else (0.0, 0.0, -1.0)
+    words = done.stdout.split() or ["0", "0", "-1", "0"]
+    seconds, peak, code, cpu = (float(word) for word in words)
     if code:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Img2ImgError(f"{' '.join([Path(command[0]).name, *command[1:]])} failed: {last}")
-    return Cost(seconds, peak * (1 if sys.platform == "darwin" else 1024) / 1e6)  # bytes there, KiB on Linux
+    return Cost(seconds, peak * (1 if sys.platform == "darwin" else 1024) / 1e6, cpu)  # bytes there, KiB on Linux
 
 
 def installed_command() -> str:
@@ -181,7 +184,8 @@ def _mirrored(length: int, period: int) -> NDArray[np.int64]:
     return np.resize(there_and_back, length)
 
 
-def _write_noisy(path: Path, width: int, height: int) -> None:
+def write_noisy(path: Path, width: int, height: int) -> None:
+    """A photograph of that size with the noise of the benchmark, as a PNG."""
     noisy = add_noise(photograph_of_size(width, height).astype(np.float64), SIGMA, "8bit").astype(np.uint8)
     write_picture(Picture(noisy, None, None, None, "png"), path, "png")
 

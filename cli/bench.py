@@ -8,6 +8,7 @@ import click
 
 from . import options
 from .debug import debug
+from .texture import Size
 from .texture import texture as texture_command
 
 
@@ -189,6 +190,25 @@ def codec(models: tuple[str, ...], **settings: Any) -> None:
 _rd = copy(codec)
 _rd.hidden = True  # one line in the list of commands is enough
 bench.add_command(_rd, "rd")
+
+
+@bench.command()
+@click.option(
+    "--size",
+    "sizes",
+    type=Size(),
+    multiple=True,
+    help="Of pictures; may be repeated.  [default: three sizes]",
+)
+@_rounds(3)
+@_out
+@debug
+def engines(sizes: tuple[tuple[int, int], ...], **settings: Any) -> None:
+    """Whole commands by each engine: seconds, memory, and whether their results agree."""
+    from img2img.benchmarks import engines
+
+    chosen = {"sizes": sizes} if sizes else {}
+    engines.run(engines.Settings(**chosen, **settings), echo=click.echo)
 
 
 @bench.command("codec-speed")

@@ -253,7 +253,7 @@ def test_a_region_is_cut_out_of_the_picture(
 ) -> None:
     """As the whole would be cut, whichever tiles it touches, alpha too; and other tiles are not decoded."""
     picture = photograph(340, 350, alpha=True)
-    data = Compressor(compressor.model, torch.float32, tile=256).compress(picture, Target(quality=50)).data
+    data = Compressor(compressor.model, tile=256).compress(picture, Target(quality=50)).data
     whole, part = decompressor.decompress(data), decompressor.decode(data, view=View(region=region))
     x, y, width, height = region
     expected = whole.samples[y : y + height, x : x + width].astype(int)
@@ -310,7 +310,7 @@ def test_the_longer_a_truncated_file_the_better_its_picture(shipped: Compressor,
 
 
 def test_tiles_that_are_missing_are_grey(compressor: Compressor, decompressor: Decompressor) -> None:
-    data = Compressor(compressor.model, torch.float32, tile=256).compress(photograph(256, 512)).data
+    data = Compressor(compressor.model, tile=256).compress(photograph(256, 512)).data
     first = len(read_stream(data).tiles[0].layers[0])
     table = len(data) - 4 - sum(len(tile.payload) for tile in read_stream(data).tiles)
     picture = decompressor.decompress(data[: table + first], view=View(partial=True))

@@ -160,6 +160,50 @@ def test_commands_work_without_pytorch(tmp_path: Path, monkeypatch: pytest.Monke
     assert np.abs(Picture(noisy).with_array(expected(Picture(noisy).to_array())).samples.astype(int) - clean).max() <= 1
 
 
+def test_every_other_task_works_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from img2img.images import Picture, read_picture, write_picture
+    from img2img.tasks.compress import Decompressor
+    from img2img.tasks.translate import Translator
+
+    monkeypatch.chdir(tmp_path)
+    rows, columns, channels = np.mgrid[:90, :130, :3]
+    waves = 128 + 60 * np.sin(rows / 15 + channels) * np.cos(columns / 20)
+    picture = Picture(np.random.default_rng(0).normal(waves, 4).clip(0, 255).astype(np.uint8))
+    write_picture(picture, Path("a.png"), "png")
+    for command in (
+        ["compress", "a.png", "-o", "a.i2i", "--model", "codec-best"],
+        ["decompress", "a.i2i", "-o", "b.png"],
+        ["translate", "a.png", "-o", "c.png", "--model", "edges", "--seed", "3", "--tile", "64"],
+    ):
+        done = without_torch(*command)
+        assert done.returncode == 0, done.stderr
+    reader = Decompressor(device="cpu", engine="torch")
+    translator = Translator.from_pretrained("edges", "cpu", "fp32", engine="torch")
+    expected = {
+        "b.png": reader.decompress(Path("a.i2i").read_bytes()).samples,
+        "c.png": picture.with_array(translator(picture.to_array(), seed=3)).samples,
+    }
+    for name, samples in expected.items():
+        difference = np.abs(read_picture(Path(name)).samples.astype(int) - samples)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_runs_graphs_too() -> None:
+    """It has none of the threads that a session waits for."""
+    code = (
+        "import os, sys; import numpy as np; from img2img.tasks.denoise import Denoiser\n"
+        "denoise = Denoiser.from_pretrained(engine='onnx'); x = np.random.default_rng(0).random((3, 64, 64))\n"
+        "before = denoise(x, 0.1)\n"
+        "child = os.fork()\n"
+        "if not child: os._exit(0 if np.array_equal(denoise(x, 0.1), before) else 1)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+
+
 def test_who_asks_for_pytorch_where_it_is_not_hears_how_to_get_it(tmp_path: Path) -> None:
     from img2img.images import Picture, write_picture
 
