@@ -19,7 +19,7 @@ from .shard import Shard, parse_shard, shard_from_slurm
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("png", "jpg", "webp", "avif", "tiff")
+FORMATS = ("png", "jpg", "webp", "avif", "tiff", "gif", "jxl", "heic")
 
 
 def given(name: str) -> bool:

@@ -25,21 +25,19 @@ COMPRESSED = ".i2i"
 def picture_naming(suffix: str, format: str | None) -> Naming:
     """Pictures keep their names in folders; beside its input an output is a PNG unless a format is asked for.
 
-    A TIFF gives a TIFF: it may have pages, channels and kinds of samples that no PNG holds.
+    A TIFF gives a TIFF, and so do OpenEXR and raw files: they may have what no PNG holds.
     """
-    from img2img.images import FORMATS
+    from img2img.images import DEEP, FORMATS, READABLE
 
-    return Naming(
-        suffix, readable=FORMATS.keys(), formats=FORMATS, default=".png", format=format, keeping=(".tif", ".tiff")
-    )
+    return Naming(suffix, READABLE.keys(), FORMATS, default=".png", format=format, deep=DEEP)
 
 
 def compressed_naming() -> Naming:
     """photo.jpg gives photo.i2i, photos/ gives photos_compressed/."""
-    from img2img.images import FORMATS
+    from img2img.images import READABLE
 
     formats = {COMPRESSED: "i2i"}
-    return Naming("", readable=FORMATS.keys(), formats=formats, default=COMPRESSED, folder_suffix="_compressed")
+    return Naming("", readable=READABLE.keys(), formats=formats, default=COMPRESSED, folder_suffix="_compressed")
 
 
 def decompressed_naming(format: str | None) -> Naming:

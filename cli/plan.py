@@ -31,7 +31,8 @@ class Naming:
         format: format asked for by the user; None leaves it to the names.
         copies: outputs of each input; more than one are numbered: photo_texture_1.png and so on.
         joined: all inputs together give one output, called after the first.
-        keeping: extensions of inputs whose format an output beside them keeps, since the default one holds less.
+        deep: extensions of inputs that the default format may not hold, and which extension their outputs get
+            instead.
     """
 
     suffix: str
@@ -42,19 +43,19 @@ class Naming:
     folder_suffix: str = ""
     copies: int = 1
     joined: bool = False
-    keeping: Collection[str] = ()
+    deep: Mapping[str, str] = field(default_factory=dict)
 
     def extension(self, kept: str) -> str:
         """The extension of an output: the one of its name if its format is right, else the format's own."""
         named = self.formats.get(kept.lower())
         if named is not None and self.format in (None, named):
             return kept
-        return self.default if self.format is None else f".{self.format}"
+        return self.deep.get(kept.lower(), self.default) if self.format is None else f".{self.format}"
 
     def rename(self, name: str, suffix: str = "", keep: bool = True) -> str:
         """The output's name for an input's name; `keep` keeps the extension unless a format is asked for."""
         stem, extension = os.path.splitext(name)
-        keep = keep or (not self.format and extension.lower() in self.keeping)
+        keep = keep or extension.lower() in self.deep
         return stem + suffix + self.extension(extension if keep else "")
 
     def format_of(self, name: str) -> str:

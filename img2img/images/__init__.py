@@ -10,16 +10,18 @@ from .files import (
     write_frames,
     write_picture,
 )
-from .formats import DEFAULT_QUALITY, FORMATS, MAX_PIXELS
+from .formats import DEEP, DEFAULT_QUALITY, FORMATS, MAX_PIXELS, READABLE
 from .frames import Frames
 from .picture import About, Picture, Resolution, Text
 from .samples import in_8_bits
 
 __all__ = [
+    "DEEP",
     "DEFAULT_QUALITY",
     "FORMATS",
     "KEEPS",
     "MAX_PIXELS",
+    "READABLE",
     "About",
     "Content",
     "Frames",

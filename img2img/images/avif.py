@@ -58,7 +58,11 @@ def _code_points(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     at = data.find(_CODE_POINTS, 0, _LONGEST_HEADER)
     if at < 0 or at + 15 > len(data):
         return ()
-    primaries, transfer = struct.unpack_from(">HH", data, at + 8)
+    return unusual_code_points(*struct.unpack_from(">HH", data, at + 8))
+
+
+def unusual_code_points(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
+    """H.273's code points as PNG's cICP has them, unless they are those of sRGB."""
     if (primaries, transfer) in _USUAL or max(primaries, transfer) > 255:
         return ()
     # Decoded pixels are RGB of full range, which PNG calls matrix 0, range 1.

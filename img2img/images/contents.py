@@ -51,6 +51,9 @@ KEEPS: dict[str, frozenset[Content]] = {
     "webp": frozenset(_NOTES | {_C.ALPHA, _C.ANIMATION, _C.ICC}),
     "avif": frozenset(_NOTES | {_C.ALPHA, _C.ANIMATION, _C.ICC, _C.CICP}),
     "tiff": frozenset(_PIXELS | _NOTES | {_C.WIDE, _C.FURTHER, _C.PAGES, _C.ICC, _C.IPTC, _C.TIFF_TAGS}),
+    "gif": frozenset({_C.ALPHA, _C.ANIMATION, _C.COMMENT}),
+    "jxl": frozenset(_PIXELS | _NOTES),
+    "heic": frozenset(_NOTES | {_C.ALPHA, _C.PAGES, _C.ICC}),
     "i2i": frozenset({_C.ALPHA, _C.SIXTEEN, _C.ICC, _C.EXIF}),
 }
 """Format: what a writer of it keeps. What each reader finds stands in its module."""

@@ -18,11 +18,11 @@ from typing import BinaryIO, Literal, NamedTuple, cast
 import numpy as np
 
 from ..errors import ImageError
-from . import avif, jpeg, png, tiff, webp
+from . import avif, exr, gif, heic, jpeg, jpeg2000, jxl, png, raw, simple, tiff, webp
 from . import exif as exif_block
 from .container import Decoded, Opened, fitting_profile
 from .contents import KEEPS, Content, lost_in
-from .formats import MAX_PIXELS, MAX_SIDE, detect
+from .formats import HEAD, JUNK, KNOWN, MAX_PIXELS, MAX_SIDE, detect
 from .frames import Frames
 from .picture import About, Picture, in_sixteen_bits
 from .samples import turned
@@ -44,6 +44,15 @@ _FORMATS = {
     "webp": _Format(webp.open_file, webp.encode, webp.encode_frames),
     "avif": _Format(avif.open_file, avif.encode, avif.encode_frames),
     "tiff": _Format(tiff.open_file, None, tiff.encode_frames),
+    "gif": _Format(gif.open_file, None, gif.encode_frames),
+    "jxl": _Format(jxl.open_file, jxl.encode),
+    "heic": _Format(heic.open_file, None, heic.encode_frames),
+    "bmp": _Format(simple.open_bmp),
+    "netpbm": _Format(simple.open_netpbm),
+    "qoi": _Format(simple.open_qoi),
+    "jp2": _Format(jpeg2000.open_file),
+    "exr": _Format(exr.open_file),
+    "raw": _Format(raw.open_file),
 }
 _SPOOLED = 64 * 2**20
 
@@ -134,8 +143,8 @@ def write_picture(
     Args:
         picture: what to write.
         target: a file, overwritten if it exists, or a stream open for writing bytes.
-        format: `png`, `jpg`, `webp`, `avif` or `tiff`.
-        quality: 1 to 100 for jpg, webp and avif, see DEFAULT_QUALITY; the others are lossless and have none. None
+        format: `png`, `jpg`, `webp`, `avif`, `tiff`, `gif`, `jxl` or `heic`.
+        quality: 1 to 100 for formats of DEFAULT_QUALITY; the others have none. None
             takes for a JPEG that was one the quality and subsampling it had.
         metadata: `none` leaves out all that is neither pixels nor needed to show them.
         strict: refuse to write a file that lacks something of the picture.
@@ -163,7 +172,7 @@ def write_frames(
 
     In a format that has no frames or pages only the first is written; an animation becomes a TIFF's pages.
     """
-    if format not in _FORMATS:
+    if format not in _FORMATS or format not in KEEPS:
         raise ValueError(f"no such format: {format}")
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, not {quality}")
@@ -282,10 +291,17 @@ def _read_bytes(source: Path | BinaryIO) -> tuple[str, bytes]:
                 return _read_bytes(stream)
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror or error}") from error
-    head = source.read(64)
+    head = source.read(HEAD)
     if not head:
         raise ImageError("empty file")
     format = detect(head)  # before the rest is read: it may be a video of many gigabytes
+    if format is None:
+        head += source.read(JUNK - HEAD)
+        start = head.find(b"\xff\xd8\xff")
+        if start < 0:
+            raise ImageError(f"not an image in a known format ({KNOWN})")
+        # Viewers search for the picture, too; what cut it out of something else left a bit more.
+        return "jpg", head[start:] + source.read()
     return format, head + source.read()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ImageError
 from . import exif as exif_block
+from . import raw
 from .container import Decoded, Opened, check_size
 from .picture import About, Picture, Scale, scale_of
 from .samples import from_cmyk, from_lab, in_whole_bytes, with_alpha
@@ -74,7 +75,7 @@ def open_file(data: bytes, max_pixels: int) -> Opened:
     first = tiff.pages.first
     check_size(first.imagewidth, first.imagelength, max_pixels)
     if first.tags.get(_DNG_VERSION) is not None or first.subfiletype & _REDUCED:
-        raise ImageError("a camera's raw file, of which only a preview could be read: develop it first")
+        return raw.open_file(data, max_pixels)  # a preview is all that TIFF tells of it
     numbers, others = _pages(tiff)
     planes = _planes_without_directories(tiff, first) if len(numbers) == 1 else 1
     if planes > 1:
