@@ -173,14 +173,14 @@ def test_a_name_says_nothing(tmp_path: Path) -> None:
     assert read_picture(path).format == "png"
 
 
-@pytest.mark.parametrize("codec", ["BMP", "GIF", "PPM", "JPEG2000", "ICO"])
+@pytest.mark.parametrize("codec", ["ICO", "PCX", "SGI"])
 def test_other_formats_are_not_read(codec: str) -> None:
     with pytest.raises(ImageError, match="known format"):
         decoded(by_pillow(Image.new("RGB", (20, 20)), codec))
 
 
 def test_heic_is_no_avif() -> None:
-    with pytest.raises(ImageError, match="known format"):
+    with pytest.raises(ImageError, match=r"heic"):
         decoded(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
 
 
