@@ -15,6 +15,23 @@ from .report import describe, say_error, say_note
 
 TOOLS = ("info", "pairs", "train", "export", "bench", "study", "weights")  # what belongs to no one task
 COMMANDS = (*(command for task in TASKS for command in task.commands), *TOOLS)
+# The first words of each command's help, here so that `img2img --help` need not import them all.
+HELP = {
+    "denoise": "Remove noise from pictures.",
+    "texture": "Make more of a texture, as much as wanted, from a sample.",
+    "translate": "Turn pictures into what a model was trained to make of them:"
+    " colours of grey, photographs of drawings.",
+    "compress": "Compress pictures into .i2i files.",
+    "decompress": "Make pictures of .i2i files.",
+    "info": "Print as JSON what a .i2i or weight FILE, or shipped weights, say of themselves.",
+    "pairs": "Make pairs of the photographs in DIR, to train a translator with: OUT gets PNGs, A left and B right.",
+    "train": "Train the weights of TASK; print the file of the best ones.",
+    "export": "Write a denoiser or translator as an ONNX file, for programs without PyTorch.",
+    "bench": "Measure a task's results beside what else could be used.",
+    "study": "Make the study NAME: a folder with a page, its pictures as PNGs, and findings.json;"
+    " print the page's path.",
+    "weights": "List, verify or locate the trained weights.",
+}
 
 
 def _with_file(error: Exception) -> str:
@@ -29,6 +46,13 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of the help text."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the beginning of their help, as click does."""
+        width = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            shown = [(name, click.Command(name, help=HELP[name]).get_short_help_str(width)) for name in COMMANDS]
+            formatter.write_dl(shown)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; it is called as its module is."""

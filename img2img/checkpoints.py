@@ -7,7 +7,6 @@ import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -89,6 +88,8 @@ def index() -> dict[str, dict[str, Any]]:
 
 def _folder() -> Path:
     """The installed package's weights/, or in a plain checkout, where nothing is installed, the one beside img2img/."""
+    from importlib.resources import files
+
     if find_spec("img2img.weights"):
         return Path(str(files("img2img.weights")))
     return Path(__file__).parents[1] / "weights"

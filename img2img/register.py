@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +63,8 @@ class Task:
     @property
     def recipes(self) -> Path:
         """The folder of its recipes."""
+        from importlib.resources import files  # slow for `img2img --help`
+
         return Path(str(files(f"img2img.tasks.{self.name}"))) / "recipes"
 
 

@@ -2,13 +2,16 @@
 
 import ast
 import configparser
+import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -162,6 +165,101 @@ def test_help_does_not_import_what_is_slow(args: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
     assert "img2img" in done.stdout
+
+
+def cpu_seconds(arguments: list[str]) -> float:
+    """Of a process of Python; the least of several, which other work on the machine disturbs least."""
+    return min(_cpu_seconds(arguments) for _ in range(7))
+
+
+def _cpu_seconds(arguments: list[str]) -> float:
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert not process.returncode
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs the seconds of one process")
+def test_the_command_starts_at_once() -> None:
+    """Beside Python's own start, which takes 20 ms: 0.1 s would be a ratio of 5."""
+    bare = cpu_seconds(["-c", "pass"])
+    assert cpu_seconds(["-c", "import img2img"]) < 1.5 * bare + 0.005
+    for option in ("--version", "--help"):
+        assert cpu_seconds(["-m", "img2img", option]) < 5 * bare
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys, img2img\nassert not {'img2img.front', 'dataclasses'} & sys.modules.keys()\n"
+        "from importlib.metadata import entry_points\n"
+        "(command,) = entry_points(group='console_scripts', name='img2img')\n"
+        "try: command.load()(['--help'], prog_name='img2img')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "ours = [name for name in sys.modules if name.startswith('img2img.')]\n"
+        "print(sorted(ours), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    known = {f"img2img.{name}" for name in ("cli", "cli.main", "cli.debug", "cli.report", "errors", "register")}
+    assert set(ast.literal_eval(done.stderr)) <= known
+
+
+def test_the_list_of_commands_says_what_their_help_says() -> None:
+    (entry,) = entry_points(group="console_scripts", name="img2img")
+    group = entry.load()
+    context = click.Context(group)
+    listed = import_module("img2img.cli.main").HELP
+    assert list(listed) == group.list_commands(context)
+    for name, text in listed.items():
+        assert " ".join(group.get_command(context, name).help.split("\n\n")[0].split()) == text
+
+
+def test_python_runs_the_package(tmp_path: Path) -> None:
+    for arguments in (["--version"], ["denoise", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "img2img", *arguments], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert done.stdout.startswith(("img2img, version", "Usage: python -m img2img denoise"))
+    # In a plain checkout, where nothing is installed.
+    code = "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('img2img', run_name='__main__')"
+    here = {"PYTHONPATH": str(Path(click.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, str(ROOT), "--version"],
+        capture_output=True,
+        text=True,
+        env=os.environ | here,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.stdout == f"img2img, version {img2img.__version__}\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("img2img de", ["plain,denoise", "plain,decompress"]),
+        ("img2img denoise --model denoise-f", ["file,denoise-f", "plain,denoise-fast"]),
+        ("img2img translate --model ", ["file,", "plain,colorize", "plain,facades", "plain,edges"]),
+        ("img2img denoise pho", ["file,pho"]),
+        ("img2img denoise -o res", ["file,res"]),
+        ("img2img denoise --format j", ["plain,jpg"]),
+    ],
+)
+def test_a_shell_completes_commands_files_and_weights(words: str, expected: list[str]) -> None:
+    environment = {
+        "_IMG2IMG_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    code = (
+        "from importlib.metadata import entry_points\n"
+        "(command,) = entry_points(group='console_scripts', name='img2img')\n"
+        "command.load()(prog_name='img2img')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+    assert done.stdout.split("\n")[:-1] == expected, done.stderr
 
 
 def test_the_library_does_not_know_the_command_line() -> None:
