@@ -106,3 +106,8 @@ def test_examples_are_what_their_script_makes() -> None:
     for name, samples in made.items():
         with Image.open(ROOT / "examples" / name) as picture:
             assert picture.tobytes() == samples.tobytes()
+
+
+def test_the_page_on_formats_is_made_from_the_table() -> None:
+    renewed = runpy.run_path(str(ROOT / "docs" / "update_formats.py"))["page"]()
+    assert read("docs/formats.md") == renewed, "run docs/update_formats.py"
