@@ -20,27 +20,31 @@ that is not needed to show the picture.
 """
 
 TAIL = """
-- **Samples.** PNG and TIFF lose nothing. jpg, webp, avif, gif and heic have 8 bits (heic 10 of 16), and lose a little, as
-  jxl does below `--quality 100`. A JPEG out of a JPEG has its quality and subsampling, a lossless WebP remains lossless.
-- **Colours.** All work is done in the picture's own encoding: a wide-gamut, PQ or HLG picture comes out with the same
-  profile or code points, and networks see its values as they are. CMYK and Lab become RGB (by their profile where there
-  is one, with LittleCMS), which the note says.
-- **Float, signed and 32-bit samples** are mapped to 0 ... 1 for a network: floats within 0 and 1 as they are, all others
-  linearly from the least to the greatest value of the first page. The change that a network makes is added to the samples,
-  so that what it does not change comes out to the last bit; NaN and infinity remain. `compress` and `texture`, which know
-  16 bits, round to these and say so.
-- **Frames and pages** are all processed, one in memory at a time, with one estimate of the noise. `--frame N` takes one.
-  What a stack's notes (ImageJ, OME) say holds for all pages and goes with them. An animation becomes the pages of a TIFF.
-- **Further channels** of a TIFF (infrared, fluorescence) pass unchanged; `denoise --channels all` denoises them, too.
-- **What tells of the old pixels** is made to fit: orientation is applied, EXIF's size and thumbnail are renewed. PNG's
-  tIME, bKGD, hIST, sBIT and oFFs and a JPEG's smaller previews are left out, since they would be false.
+- **Samples.** PNG and TIFF lose nothing. jpg, webp, avif, gif and heic have 8 bits (heic 10 of 16), and lose
+  a little, as jxl does below `--quality 100`. A JPEG out of a JPEG has its quality and subsampling, a
+  lossless WebP remains lossless.
+- **Colours.** All work is done in the picture's own encoding: a wide-gamut, PQ or HLG picture comes out with
+  the same profile or code points, and networks see its values as they are. CMYK and Lab become RGB (by their
+  profile where there is one, with LittleCMS), which the note says.
+- **Float, signed and 32-bit samples** are mapped to 0 ... 1 for a network: floats within 0 and 1 as they are,
+  all others linearly from the least to the greatest value of the first page. The change that a network makes
+  is added to the samples, so that what it does not change comes out to the last bit; NaN and infinity remain.
+  `compress` and `texture`, which know 16 bits, round to these and say so.
+- **Frames and pages** are all processed, one in memory at a time, with one estimate of the noise. `--frame N`
+  takes one. What a stack's notes (ImageJ, OME) say holds for all pages and goes with them. An animation
+  becomes the pages of a TIFF.
+- **Further channels** of a TIFF (infrared, fluorescence) pass unchanged; `denoise --channels all` denoises
+  them, too.
+- **What tells of the old pixels** is made to fit: orientation is applied, EXIF's size and thumbnail are
+  renewed. PNG's tIME, bKGD, hIST, sBIT and oFFs and a JPEG's smaller previews are left out, since they would
+  be false.
 - **Raw files** are developed by LibRaw with the camera's white balance, to 16-bit sRGB, not denoised by it.
 
 ## Damaged files
 
-What viewers show is decoded, and the note says what is missing: a JPEG without its end, with something before or behind
-it; a PNG, JPEG or TIFF of which at least half is there; a GIF, APNG or other animation up to its last whole frame. With
-`--strict`, and where less is there, it is an error of one line.
+What viewers show is decoded, and the note says what is missing: a JPEG without its end, with something before
+or behind it; a PNG, JPEG or TIFF of which at least half is there; a GIF, APNG or other animation up to its
+last whole frame. With `--strict`, and where less is there, it is an error of one line.
 """
 
 
