@@ -489,7 +489,7 @@ class Judges:
             score["gram"][name] = float(np.mean([list(each.values()) for each in found]))
         distances = [copy_distances(texture, [sample.image]) for texture in textures]
         score["copy_rate"] = float(np.mean([copy_rate(each) for each in distances]))
-        score["copy_distance"] = float(np.mean([each.median().item() for each in distances]))
+        score["copy_distance"] = float(np.mean([float(np.median(each)) if len(each) else 1.0 for each in distances]))
         score["seam"] = [seam_scores(texture) for texture in textures]
         diversity = Diversity(sample.image)
         for texture in textures:

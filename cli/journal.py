@@ -16,9 +16,7 @@ from .plan import Job
 from .report import say_error
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from img2img.metrics.texture import Diversity
+    from img2img.metrics.texture import Diversity, Image
 
 
 @dataclass
@@ -68,11 +66,11 @@ class Journal:
         from img2img.images import read_picture
         from img2img.metrics.texture import seam_scores
 
-        texture = read_picture(Path(job.target)).to_tensor()
+        texture = read_picture(Path(job.target)).to_array()
         height, width = texture.shape[1:]
         facts = self.before.get(job.target) or {"width": width, "height": height}
         facts = {name: value for name, value in facts.items() if name not in ("output", "samples", "diversity")}
-        sample = read_picture(Path(job.source)).to_tensor()
+        sample = read_picture(Path(job.source)).to_array()
         self.add(job.target, job.sources, facts | {"seam": seam_scores(texture)}, texture, sample)
 
     def add(
@@ -80,8 +78,8 @@ class Journal:
         target: str,
         sources: tuple[str, ...],
         facts: dict[str, Any],
-        texture: "Tensor",
-        colours: "Tensor",
+        texture: "Image",
+        colours: "Image",
     ) -> None:
         """Take down one texture (C, H, W), made of samples from these sources, if there are any.
 

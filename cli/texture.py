@@ -397,7 +397,7 @@ def texture(
             if report or max_seam:
                 facts |= maker.measured(made.picture, pictures, likeness=report is not None)
                 said = maker.settings(len(pictures)) | facts
-                journal.add(job.target, sources, said, made.picture.to_tensor(), maker.colours_of(pictures))
+                journal.add(job.target, sources, said, made.picture.to_array(), maker.colours_of(pictures))
             return made, facts
 
         return Task(

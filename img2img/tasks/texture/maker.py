@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...errors import Img2ImgError
 from ...images import Picture
 from .job import DESCRIPTOR, TextureJob
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...metrics.texture import Image
     from .methods.network import TextureNetwork
     from .methods.optimize import Watch
     from .pipeline import Texture
@@ -85,10 +88,13 @@ class TextureMaker:
 
         Raises:
             WeightsError: a file is missing, damaged or something else.
+            Img2ImgError: PyTorch is missing, and needed.
         """
         if self.means.net:
+            _need_pytorch("--net")
             _ = self.network
         if measuring or not (self.means.net or self.job.method == "patches"):
+            _need_pytorch("the likeness in a report" if measuring else f"--method {self.job.method}")
             _ = self.texture
 
     def __call__(
@@ -127,15 +133,14 @@ class TextureMaker:
         """
         from ...metrics.texture import seam_scores
 
-        seen = made.to_tensor()
         if not (likeness and pictures):
-            return {"seam": seam_scores(seen)}
-        return self.texture.measure(seen, [picture.to_tensor() for picture in pictures], self.job.mix)
+            return {"seam": seam_scores(made.to_array())}
+        return self.texture.measure(made.to_tensor(), [picture.to_tensor() for picture in pictures], self.job.mix)
 
-    def colours_of(self, pictures: Sequence[Picture]) -> Tensor:
+    def colours_of(self, pictures: Sequence[Picture]) -> Image:
         """Pixels that other textures' variety is compared with: the first sample's, or those a network has kept."""
         if pictures:
-            return pictures[0].to_tensor()
+            return pictures[0].to_array()
         assert self.network is not None  # or there would be samples
         return self.network.palette
 
@@ -176,3 +181,15 @@ class TextureMaker:
         assert self.network is not None  # or there would be samples
         dtype = np.uint16 if self.network.facts.get("bits") == 16 else np.uint8
         return Picture(np.zeros((1, 1, len(self.network.palette)), dtype), icc=self.network.icc)
+
+
+def _need_pytorch(what: str) -> None:
+    """Raise Img2ImgError, with what to do, where PyTorch is missing."""
+    try:
+        import_module("torch")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise Img2ImgError(
+            f"{what} needs PyTorch: pip install 'img2img-suite[torch]'; --method patches does without"
+        ) from error

@@ -210,7 +210,8 @@ class Texture:
             mix: their shares.
 
         Returns:
-            `gram_distance` by layer that no loss saw, `copy_rate`, `copy_distance` (of the median patch) and `seam`.
+            `gram_distance` by layer that no loss saw, `copy_rate`, `copy_distance` (of the median
+            patch; None where none shows anything) and `seam`.
         """
         shares, images = normalised(samples, mix), alike([texture, *listed(samples)])
         whole = texture.expand(len(images[0]), -1, -1)
@@ -220,7 +221,7 @@ class Texture:
         return {
             "gram_distance": self.judge.distance(shown, [piece.to(self.device) for piece in seen], portions),
             "copy_rate": copy_rate(distances),
-            "copy_distance": distances.median().item(),
+            "copy_distance": float(np.median(distances)) if len(distances) else None,
             "seam": seam_scores(texture),
         }
 
