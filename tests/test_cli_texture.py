@@ -161,7 +161,7 @@ def test_the_report_holds_every_measure() -> None:
 def test_a_seam_beyond_the_limit_fails_but_the_texture_is_there() -> None:
     smooth = resize(photographs.gravel()[:20, :20] / 255, (64, 64), order=3)
     save("a.png", np.repeat(np.rint(255 * smooth[..., None]).astype(np.uint8), 3, 2))
-    arguments = ("a.png", "--size", "64", "--steps", "30", "--max-seam", "4")
+    arguments = ("a.png", "--size", "64", "--steps", "4", "--max-seam", "4")
     result = texture(*arguments, "-o", "seam.png")
     assert (result.exit_code, result.stdout) == (1, "seam.png\n")
     lines = result.stderr.splitlines()
