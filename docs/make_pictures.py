@@ -95,7 +95,7 @@ def texture() -> Path:
     from img2img.metrics import to_8bit
     from img2img.tasks.texture import Texture
 
-    maker = Texture.from_pretrained("vgg-slim", device="cpu", precision="fp32")
+    maker = Texture.from_pretrained("vgg-slim", device="cpu")
     shown = []
     for samples in (data.gravel()[:256, :256], data.brick()[:256, :256], data.grass()[:256, :256]):
         image = torch.tensor(samples)[None].float() / 255
