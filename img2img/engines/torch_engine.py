@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import Checkpoint
-from ..runtime import keep_big_buffers, pick_device, pick_precision, survive_forks
+from ..runtime import autocast, keep_big_buffers, pick_device, pick_precision, placed, survive_forks
 from .network import Network, Runner
 
 
@@ -44,12 +44,12 @@ class TorchEngine:
 
     def runner(self, module: nn.Module) -> Runner:
         """A module, put on the device, as a function of arrays."""
-        module = module.eval().requires_grad_(False).to(self.where).to(memory_format=torch.channels_last)
+        module = placed(module, self.where)
 
         @torch.inference_mode()
         def run(*inputs: np.ndarray) -> Any:
             given = [_on(self.where, array) for array in inputs]
-            with torch.autocast(self.where.type, self.dtype, enabled=self.dtype != torch.float32):
+            with autocast(self.where, self.dtype):
                 result = module(*given)
             return _array(result) if isinstance(result, Tensor) else tuple(_array(part) for part in result)
 

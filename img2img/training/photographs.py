@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.padding import center_crop
 from ..data.folder import find_images
 from ..data.patches import PatchSource, load_all
 from ..errors import TrainingError
@@ -66,7 +67,6 @@ def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
 
 def center(samples: Any, device: torch.device) -> Tensor:
     """The middle of an (H, W, 3) uint8 image, at most CROP x CROP: (1, 3, h, w) in [0, 1]."""
-    height, width = (min(CROP, side) for side in samples.shape[:2])
-    top, left = (samples.shape[0] - height) // 2, (samples.shape[1] - width) // 2
-    middle = torch.from_numpy(samples[top : top + height, left : left + width].copy())
-    return middle.permute(2, 0, 1)[None].to(device).float() / 255
+    image = torch.from_numpy(samples.copy()).permute(2, 0, 1)[None]
+    middle = center_crop(image, *(min(CROP, side) for side in image.shape[-2:]))
+    return middle.to(device).float() / 255

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from ...checkpoints import names
+from ...core.box import Box
 from ...engines import pick_engine
 from ...errors import BitstreamError, UnreachableError
 from ...images import MAX_PIXELS, Picture
@@ -22,7 +23,7 @@ from .coder import Decoder, Encoder
 from .latents import Group, Latents
 from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
-from .tiles import Box, Transforms, latent_boxes, needed, tile_shape
+from .tiles import Transforms, latent_boxes, needed, tile_shape
 
 KMAC_PER_PIXEL = 11.0  # of either transform
 TILE = 1024  # pixels; 64 more or less would do as well

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
+from ...core.box import Box
 from ...images import Picture
 from .bitstream import TILE_UNIT
 from .model_file import LoadedCodec
 
 MARGIN = 2  # latents around a tile that its pixels depend on, and strides of pixels that its latents depend on
-
-
-class Box(NamedTuple):
-    """Part of a picture, or of its latents: rows and columns from ... to before ..."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    def widened(self, margin: int) -> Box:
-        """By a margin on all sides; it may begin before 0."""
-        return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
-
-    def common(self, other: Box) -> Box | None:
-        """What lies in both; None if nothing does."""
-        top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
-        left, right = max(self.left, other.left), min(self.right, other.right)
-        return Box(top, bottom, left, right) if top < bottom and left < right else None
 
 
 def tile_shape(width: int, height: int, side: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from ...checkpoints import build, load_checkpoint
+from ...runtime import placed
 from .descriptor import DISTILLED, VGG, Descriptor, RandomFilters
 from .vgg19 import load_vgg19
 
@@ -39,4 +40,4 @@ def load_descriptor(
         descriptor = build(load_checkpoint(name), "vgg", VGG)
         descriptor.trust = DISTILLED[: len(descriptor.layers)]
     descriptor.circular = circular
-    return descriptor.eval().to(device).to(memory_format=torch.channels_last)
+    return placed(descriptor, device)

@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint, save_checkpoint
+from ...core.padding import center_crop
 from ...data.patches import PatchSource
 from ...errors import TrainingError
-from ...runtime import pick_precision
+from ...runtime import autocast, pick_precision, placed
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
@@ -284,9 +285,9 @@ class DescriptorTask:
         """The teacher on its device in the quickest type, its channels of mean 1 over the training data itself."""
         device = self.source.pixels.device
         teacher.circular = True
-        teacher.to(device).to(memory_format=torch.channels_last)
+        placed(teacher, device)
         dtype = pick_precision(self.recipe.precision, device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with autocast(device, dtype):
             means = mean_activations(teacher, self._measured())
         normalise(teacher, means)
         return teacher.to(dtype)
@@ -382,5 +383,4 @@ def unexplained(found: Tensor, wanted: Tensor) -> Tensor:
 def middle(crop: Tensor, side: int) -> Tensor:
     """The middle of (B, C, H, W), at most side x side, with sides that pool evenly: multiples of 16; H, W >= 16."""
     height, width = (min(side, s // 16 * 16) for s in crop.shape[-2:])
-    top, left = (crop.shape[-2] - height) // 2, (crop.shape[-1] - width) // 2
-    return crop[..., top : top + height, left : left + width]
+    return center_crop(crop, height, width)

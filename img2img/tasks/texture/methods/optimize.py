@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ....core.box import Box
 from ....runtime import autocast
 from ..descriptor import Descriptor
 from ..loss import Loss
@@ -141,27 +142,26 @@ class Objective:
         height, width = canvas.shape[-2:]
         for top in range(0, height, self.tile):
             for left in range(0, width, self.tile):
-                place = _Place(top, left, min(self.tile, height - top), min(self.tile, width - left), height)
-                rows = torch.arange(top - REACH, top + place.height + REACH, device=canvas.device) % height
-                columns = torch.arange(left - REACH, left + place.width + REACH, device=canvas.device) % width
-                yield rows, columns, place
+                box = Box(top, min(top + self.tile, height), left, min(left + self.tile, width))
+                around = box.widened(REACH)
+                rows = torch.arange(around.top, around.bottom, device=canvas.device) % height
+                columns = torch.arange(around.left, around.right, device=canvas.device) % width
+                yield rows, columns, _Place(box, height)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A tile of a canvas: its place and size in pixels; `canvas` is the canvas' height, from which strides follow."""
+    """A tile of a canvas in pixels; `canvas` is the canvas' height, from which strides follow."""
 
-    top: int
-    left: int
-    height: int
-    width: int
+    box: Box
     canvas: int
 
     def __call__(self, layer: Tensor, inside: bool = False) -> Tensor:
         """The tile's part of a layer of the whole canvas; or, `inside`, of a layer of the tile with REACH around it."""
-        s = (self.height + 2 * REACH if inside else self.canvas) // layer.shape[-2]
-        top, left = (REACH, REACH) if inside else (self.top, self.left)
-        return layer[..., top // s : (top + self.height) // s, left // s : (left + self.width) // s]
+        box, height = self.box, self.canvas
+        if inside:
+            box, height = Box(REACH, REACH + box.height, REACH, REACH + box.width), box.height + 2 * REACH
+        return box.of(layer, height // layer.shape[-2])
 
 
 def bytes_needed(descriptor: Descriptor, canvas: Size, channels: int, dtype: torch.dtype, copies: float) -> float:
