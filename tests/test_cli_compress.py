@@ -1,17 +1,16 @@
 """`img2img compress`, `decompress` and `info` on real files, with a small codec that has learnt nothing."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import run
 from PIL import Image, ImageCms
 from untrained_codec import write_codec
 
@@ -19,15 +18,9 @@ from img2img.checkpoints import load_checkpoint, save_checkpoint
 from img2img.images import FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
 from img2img.metrics import psnr
 
-(command,) = entry_points(group="console_scripts", name="img2img")
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("SLURM_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +34,6 @@ def other_model(model: str) -> str:
     checkpoint = load_checkpoint(model)
     save_checkpoint(Path("another.safetensors"), checkpoint.tensors, checkpoint.header | {"name": "another"})
     return "another.safetensors"
-
-
-def run(*args: str, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(command.load(), args, input=stdin)
 
 
 def compress(*args: str, model: str, stdin: bytes | None = None) -> Result:

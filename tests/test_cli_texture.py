@@ -5,31 +5,23 @@ import re
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import command, run
 from skimage import data as photographs
 from skimage.transform import resize
 from untrained_texture import JUDGED, write_descriptor
 
 from img2img.images import FORMATS, Picture, read_picture, write_picture
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 FOLDER = TemporaryDirectory()
-(command,) = entry_points(group="console_scripts", name="img2img")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command.load(), args)
 
 
 @cache
@@ -254,7 +246,7 @@ def test_the_bar_shows_the_loss_and_goes_away(
     save("a.png", gravel())
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with pytest.raises(SystemExit) as end:
-        command.load()(
+        command()(
             ["texture", "a.png", "--descriptor", descriptor(), "--device", "cpu", "--size", "64", "--steps", "150"]
         )
     out, error = capfd.readouterr()

@@ -2,16 +2,14 @@
 
 import json
 import re
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import run
 
 from img2img.images import Picture, write_picture
-
-(command,) = entry_points(group="console_scripts", name="img2img")
 
 RECIPE = """
 name = "tiny"
@@ -37,10 +35,6 @@ def _pictures_and_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for n in range(3):
         smooth = rng.random((8, 9, 3)).repeat(8, 0).repeat(8, 1)
         write_picture(Picture((255 * smooth).astype(np.uint8)), Path(f"photos/{n}.png"), "png")
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command.load(), args)
 
 
 def train(*args: str) -> Result:

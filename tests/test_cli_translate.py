@@ -4,26 +4,21 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import run
 from kornia.color import rgb_to_lab
 
 from img2img.checkpoints import save_checkpoint
 from img2img.images import FORMATS, Picture, read_picture, write_picture
 from img2img.tasks.translate import UNetGenerator
 
-(command,) = entry_points(group="console_scripts", name="img2img")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def write_model(path: Path, space: str = "rgb", **config: Any) -> str:
@@ -38,10 +33,6 @@ def write_model(path: Path, space: str = "rgb", **config: Any) -> str:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_model(tmp_path_factory.mktemp("weights") / "untrained.safetensors")
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command.load(), args)
 
 
 def translate(*args: str) -> Result:

@@ -3,19 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 
 from img2img import checkpoints
-
-(command,) = entry_points(group="console_scripts", name="img2img")
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command.load(), args)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from click.testing import CliRunner, Result
+from command_line import run
 from skimage import data as photographs
 from torch import Generator, Tensor
 
@@ -24,11 +23,6 @@ from img2img.tasks.translate import Translator, UNetGenerator
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-(command,) = entry_points(group="console_scripts", name="img2img")
-
-
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command.load(), args)
 
 
 def write_model(path: Path, space: str = "rgb", seed: int = 0, gain: float = 1.0, **config: Any) -> str:
