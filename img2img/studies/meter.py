@@ -74,7 +74,8 @@ class Meter(TorchFunctionMode):
             if reaches:
                 # depth may come from another branch than the field
                 reach = Reach(*(max(getattr(r, name) for r in reaches) for name in ("field", "jump", "depth")))
-                out.reach = self._count(getattr(func, "__name__", ""), args, kwargs, out, reach)  # type: ignore[attr-defined]
+                seen = self._count(getattr(func, "__name__", ""), args, kwargs, out, reach)
+                out.reach = seen  # type: ignore[attr-defined]
         return result
 
     def _count(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor, reach: Reach) -> Reach:

@@ -8,12 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..data.patches import load_rgb
 from ..errors import DataError, ImageError
 
 SMALLEST = 32
+# Photographs of scikit-image other than the cat, which is looked at when nobody names a picture.
+TO_LEARN_FROM = (
+    "astronaut.png",
+    "coffee.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+    "camera.png",
+    "brick.png",
+    "grass.png",
+    "gravel.png",
+)
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -68,3 +79,31 @@ def shown(picture: Tensor) -> np.ndarray:
     """A picture (C, H, W) or (1, C, H, W) as drawing takes it: (H, W) if grey, else (H, W, 3)."""
     x = picture.detach()[0] if picture.ndim == 4 else picture.detach()
     return (x[0] if x.shape[0] == 1 else x.permute(1, 2, 0)).float().numpy()
+
+
+def crops(picture: Tensor, n: int, side: int, generator: Generator) -> Tensor:
+    """Random crops of a picture (C, H, W), half of them mirrored: (n, C, side, side), on the generator's device.
+
+    Args:
+        picture: what is cropped.
+        n: how many.
+        side: of a crop; no larger than the picture is.
+        generator: of the draw.
+    """
+    device, side = generator.device, min(side, *picture.shape[-2:])
+    rows, columns = (
+        torch.randint(size - side + 1, (n,), generator=generator, device=device).tolist() for size in picture.shape[-2:]
+    )
+    x = torch.stack([picture[:, r : r + side, c : c + side] for r, c in zip(rows, columns, strict=True)]).to(device)
+    mirrored = torch.rand(n, generator=generator, device=device) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(-1), x)
+
+
+def photographs(side: int = 256) -> list[Tensor]:
+    """Photographs that come with scikit-image, to learn from: each (3, H, W), the longer side at most so long.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    folder = example().parent
+    return [photograph(folder / name, side) for name in TO_LEARN_FROM]

@@ -66,7 +66,7 @@ class Table:
     rows: Sequence[Sequence[str | float]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Findings:
     """What a study found.
 

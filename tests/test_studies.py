@@ -1,0 +1,67 @@
+"""Every study runs on little data within seconds, draws all that its page shows, and says what can be checked."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_data import write_cifar, write_digits
+
+from img2img.studies import BY_NAME, STUDIES
+from img2img.studies.drawing import png
+from img2img.studies.folder import load, plain
+from img2img.studies.study import Findings, Settings
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_digits(folder / "digits")
+    write_cifar(folder)
+    return folder
+
+
+@cache
+def found(name: str, data: Path) -> Findings:
+    return load(name).run(Settings(quick=True, data=data, device="cpu"))
+
+
+@pytest.mark.parametrize("name", [about.name for about in STUDIES])
+def test_a_study_finds_and_draws_what_its_page_shows(name: str, data: Path) -> None:
+    study, findings = load(name), found(name, data)
+    drawn = study.draw(findings)
+    assert set(drawn) == {picture for part in study.PAGE for picture in part.pictures}
+    assert all(png(picture).startswith(b"\x89PNG") for picture in drawn.values())
+    assert set(findings.sentences) <= {sentence for part in study.PAGE for sentence in part.sentences}
+    assert set(findings.tables) == {table for part in study.PAGE for table in part.tables}
+    assert findings.sentences
+    plain({name: dict(finding.numbers) for name, finding in findings.sentences.items()})
+    for table in findings.tables.values():
+        assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_every_study_has_its_module() -> None:
+    modules = {path.stem for path in (Path(__file__).parents[1] / "img2img" / "studies").glob("*.py")}
+    helpers = {
+        "__init__",
+        "study",
+        "page",
+        "folder",
+        "drawing",
+        "pictures",
+        "data",
+        "fitting",
+        "networks",
+        "meter",
+        "shipped",
+    }
+    assert modules - helpers == set(BY_NAME)
+
+
+def test_a_training_repeats_to_the_bit(data: Path) -> None:
+    again = load("lenet").run(Settings(quick=True, data=data, device="cpu"))
+    first = found("lenet", data)
+    assert again.arrays["scores"] == first.arrays["scores"]
+    np.testing.assert_array_equal(again.arrays["kernels"], first.arrays["kernels"])
+    other = load("lenet").run(Settings(quick=True, data=data, device="cpu", seed=1))
+    assert not np.array_equal(other.arrays["kernels"], first.arrays["kernels"])
