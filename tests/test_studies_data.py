@@ -47,7 +47,7 @@ def test_what_is_not_there_is_said_with_the_way_to_get_it(tmp_path: Path) -> Non
     for load in (digits, cifar):
         with pytest.raises(DataError, match="--data DIR --download"):
             load(Settings())
-        with pytest.raises(DataError, match="there is no .* with --download"):
+        with pytest.raises(DataError, match=r"there is no .* with --download"):
             load(Settings(data=tmp_path))
 
 
