@@ -41,11 +41,11 @@ def panels(rows: int, columns: int, height: float, width: float = WIDTH) -> tupl
         return whole, whole.subplots(rows, columns, squeeze=False)
 
 
-def png(whole: Figure) -> bytes:
+def png(whole: Figure, dpi: int = 200) -> bytes:
     """The figure as PNG bytes, the same for the same figure."""
     file = io.BytesIO()
     with rc_context(STYLE):
-        whole.savefig(file, format="png", dpi=200, metadata={"Software": None})
+        whole.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
     return file.getvalue()
 
 

@@ -76,7 +76,7 @@ def run(settings: Settings) -> Findings:
 
 
 def _maps(findings: Findings, model: nn.Sequential, digit: Tensor) -> None:
-    first, relu, pool, second = model[:4]
+    first, relu, pool, second = list(model)[:4]
     maps = first(digit)
     findings.arrays |= {
         "digit": digit[0, 0].numpy(),
