@@ -1,16 +1,32 @@
 """Every study runs on little data within seconds, draws all that its page shows, and says what can be checked."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from study_data import write_cifar, write_digits
 
 from img2img.studies import BY_NAME, STUDIES
 from img2img.studies.drawing import png
 from img2img.studies.folder import load, plain
 from img2img.studies.study import Findings, Settings
+
+ALREADY_QUICK = ("convolution", "lenet", "unet")
+NAMES = [
+    about.name if about.name in ALREADY_QUICK else pytest.param(about.name, marks=pytest.mark.slow) for about in STUDIES
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small lose more by threads than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +42,7 @@ def found(name: str, data: Path) -> Findings:
     return load(name).run(Settings(quick=True, data=data, device="cpu"))
 
 
-@pytest.mark.parametrize("name", [about.name for about in STUDIES])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_study_finds_and_draws_what_its_page_shows(name: str, data: Path) -> None:
     study, findings = load(name), found(name, data)
     drawn = study.draw(findings)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
 
 from img2img.core.encoder_decoder import original_unet
@@ -44,12 +43,15 @@ def test_the_meter_counts_what_is_published(name: str) -> None:
 
 
 def test_the_receptive_field_is_where_the_gradient_is() -> None:
-    net = torchvision.models.vgg11().features[:7].eval()
-    x = torch.rand(1, 3, 64, 64, requires_grad=True)
-    net(x)[0, :, 5, 5].sum().backward()
+    def build() -> nn.Module:
+        strided = nn.Conv2d(4, 4, 5, stride=2, padding=2)
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.AvgPool2d(2), strided, nn.Conv2d(4, 4, 3, padding=1))
+
+    x = torch.rand(1, 1, 64, 64, requires_grad=True)
+    build()(x)[0, :, 8, 8].sum().backward()
     touched = (x.grad[0].abs().sum(0) > 0).nonzero()  # type: ignore[index]
     side = int((touched.max(0).values - touched.min(0).values).max()) + 1
-    layers = measured(lambda: torchvision.models.vgg11().features[:7], (3, 64, 64))
+    layers = measured(build, (1, 64, 64))
     assert layers[-1].field == side
 
 

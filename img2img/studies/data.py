@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ def _from_npz(path: Path) -> Labelled:
             train, test = (_tensor(file[f"{part}_images"], 28) for part in ("train", "test"))
             train_labels = _labels(file["train_labels"], len(train))
             test_labels = _labels(file["test_labels"], len(test))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} is damaged or no MNIST: {error}") from error
     return Labelled(train, train_labels, test, test_labels, tuple("0123456789"))
 
@@ -149,7 +150,7 @@ def _from_mosaics(folder: Path) -> Labelled:
                 samples = np.concatenate([_tiles(path) for path in files])[: len(file[f"{part}_labels"])]
                 parts[part] = _tensor(samples, 32)
                 parts[f"{part}_labels"] = _labels(file[f"{part}_labels"], len(samples))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{folder / 'cifar10_labels.npz'}: {error}") from error
     return Labelled(parts["train"], parts["train_labels"], parts["test"], parts["test_labels"], CIFAR_NAMES)
 

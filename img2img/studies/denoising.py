@@ -305,10 +305,10 @@ def _shifts(findings: Findings, kernel: Tensor, matrix: Tensor, noisy: Tensor) -
         "fully connected": lambda x: patchwise(x - 0.5, matrix) + 0.5,
         SHIPPED[0]: lambda x: unet(x.expand(-1, 3, -1, -1), sigma).mean(1, keepdim=True),
     }
-    margin, rows = 16, []
+    margin, rows = 8, []
     for name, denoise in denoisers.items():
         straight = denoise(noisy)
-        for shift in ((3, 5), (8, 16)):
+        for shift in ((3, 5), (8, 8)):
             moved = torch.roll(denoise(torch.roll(noisy, shift, (-2, -1))), (-shift[0], -shift[1]), (-2, -1))
             inside = (..., slice(margin, -margin - shift[0]), slice(margin, -margin - shift[1]))
             difference = (moved[inside] - straight[inside]).square().mean().sqrt()
