@@ -151,7 +151,8 @@ class Ridge:
     def __init__(self, given: Tensor, wanted: Tensor) -> None:
         self.centre, self.target = given.double().mean(0), wanted.double().mean(0)
         x, y = given.double() - self.centre, wanted.double() - self.target
-        self.products, self.answers, self.scale = x.T @ x, x.T @ y, float(x.square().mean()) * len(x)
+        self.products, self.answers = x.T @ x, x.T @ y
+        self.scale = max(float(x.square().mean()) * len(x), 1e-6)  # one sample alone has no variance
 
     def weights(self, ridge: float) -> Tensor:
         """(F, G), for a ridge relative to the mean square of a feature."""
