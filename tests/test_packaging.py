@@ -113,6 +113,9 @@ EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in t
     "pytorch_msssim": "bench",
     "scipy": "bench",
     "bm3d": "bm3d",
+    "pillow_heif": "heic",
+    "rawpy": "raw",
+    "OpenEXR": "exr",
     "compressai": "compressai",
 }
 DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "pytorch_msssim": "pytorch-msssim"}
