@@ -118,7 +118,13 @@ EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in t
     "OpenEXR": "exr",
     "compressai": "compressai",
 }
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "pytorch_msssim": "pytorch-msssim"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "pytorch_msssim": "pytorch-msssim",
+    "pillow_heif": "pillow-heif",
+    "OpenEXR": "openexr",
+}
 
 
 def test_every_import_is_named_by_setup_cfg(setup: configparser.ConfigParser) -> None:
@@ -245,7 +251,7 @@ def test_python_runs_the_package(tmp_path: Path) -> None:
         ("img2img translate --model ", ["file,", "plain,colorize", "plain,facades", "plain,edges"]),
         ("img2img denoise pho", ["file,pho"]),
         ("img2img denoise -o res", ["file,res"]),
-        ("img2img denoise --format j", ["plain,jpg"]),
+        ("img2img denoise --format jp", ["plain,jpg"]),
     ],
 )
 def test_a_shell_completes_commands_files_and_weights(words: str, expected: list[str]) -> None:
