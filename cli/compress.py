@@ -1,17 +1,16 @@
 """`img2img compress`."""
 
-from functools import partial
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .pictures import compressed_naming, refuse_files
+from .pictures import compressed_naming, refuse_files, task_of
 from .pipeline import Task
 
 if TYPE_CHECKING:
+    from img2img.front import Bytes
     from img2img.images import Picture
 
 DEFAULT_QUALITY = 50
@@ -69,50 +68,10 @@ def compress(
         raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
-    def prepare(pictures: int) -> "Task[Picture, tuple[bytes, list[str]]]":
-        from img2img.errors import ImageError
-        from img2img.images import lost_in, without_metadata
-        from img2img.tasks.compress import Compressor, Target
+    def prepare(pictures: int) -> "Task[Picture, Bytes]":
+        from img2img.front import Compressor
 
         compressor = Compressor.from_pretrained(model, **computing, pictures=pictures)
-        goal = Target(**target)
-
-        def apply(picture: "Picture") -> "tuple[tuple[bytes, list[str]], dict[str, Any]]":
-            if keeping.metadata == "none":
-                picture = without_metadata(picture)
-            lost = [*picture.about.lost, *lost_in(picture, "i2i")]
-            if lost and keeping.strict:
-                raise ImageError(f"would lose {', '.join(lost)}; without --strict that is only said")
-            coded = compressor.compress(picture, goal, effort)
-            facts = {"width": picture.width, "height": picture.height, "bits": picture.bits}
-            return (coded.data, lost), facts | coded.facts
-
-        read = partial(_read, max_pixels=max_pixels, frame=keeping.frame)
-        return Task(read=read, apply=apply, write=_write, size=_size)
+        return task_of(compressor.operation(**target, effort=effort, max_pixels=max_pixels, keeping=keeping))
 
     run(batch, compressed_naming(), prepare)
-
-
-def _read(file: BinaryIO, max_pixels: int, frame: int | None) -> "Picture":
-    from img2img.errors import ImageError
-    from img2img.images import read_frames, read_picture
-    from img2img.images.formats import detect
-
-    head = file.read(64)
-    detect(head)  # before the rest is read: it may be a video of many gigabytes
-    data = BytesIO(head + file.read())
-    count = len(read_frames(data, max_pixels)) if frame is None else 1
-    if count > 1:
-        raise ImageError(f"it has {count} frames or pages, an .i2i file holds one picture; --frame N takes the N-th")
-    data.seek(0)
-    return read_picture(data, max_pixels, frame=frame)
-
-
-def _write(result: tuple[bytes, list[str]], file: BinaryIO, _format: str) -> list[str]:
-    data, lost = result
-    file.write(data)
-    return lost
-
-
-def _size(picture: "Picture") -> int:
-    return picture.samples.nbytes

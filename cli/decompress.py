@@ -1,33 +1,16 @@
 """`img2img decompress`."""
 
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .pictures import decompressed_naming, refuse_files
+from .pictures import decompressed_naming, refuse_files, task_of
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    from img2img.images import Picture
-
-
-LONGEST_HEADER = 100  # bytes
-
-
-class Read(NamedTuple):
-    """A file that waits for decoding, and the bytes that its picture will take."""
-
-    data: bytes
-    size: int
-
-
-class Shown(NamedTuple):
-    """A picture, and how many bytes of its file were missing."""
-
-    picture: "Picture"
-    missing: int
+    from img2img.front import Shown, Unread
 
 
 class Region(click.ParamType):
@@ -93,31 +76,12 @@ def decompress(
         raise click.UsageError("--region and --preview contradict each other: give one of them")
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
-    def prepare(pictures: int) -> "Task[Read, Shown]":
-        from img2img.images import write_picture
-        from img2img.tasks.compress import Decompressor, View
+    def prepare(pictures: int) -> "Task[Unread, Shown]":
+        from img2img.front import Decompressor
+        from img2img.tasks.compress import Decompressor as Pipeline
 
-        view = View(region, preview, partial)
-        decompressor = Decompressor(**computing, models=models, pictures=pictures)
-
-        def apply(read: Read) -> "tuple[Shown, dict[str, Any]]":
-            picture, facts = decompressor.decode(read.data, max_pixels, view)
-            facts = {"width": picture.width, "height": picture.height, "bits": picture.bits, **facts}
-            return Shown(picture, facts.get("missing_bytes", 0)), facts
-
-        def write(shown: Shown, file: BinaryIO, format: str) -> list[str]:
-            lost = [f"the last {shown.missing} bytes, which the truncated file lacks"] if shown.missing else []
-            kept = write_picture(shown.picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
-            return [*lost, *kept]
-
-        return Task(read=_read, apply=apply, write=write, size=lambda read: read.size)
+        decompressor = Decompressor(Pipeline(**computing, models=models, pictures=pictures))
+        files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+        return task_of(decompressor.operation(region=region, preview=preview, partial=partial, **files))
 
     run(batch, decompressed_naming(format), prepare)
-
-
-def _read(file: BinaryIO) -> Read:
-    from img2img.tasks.compress.bitstream import read_header
-
-    head = file.read(LONGEST_HEADER)
-    header = read_header(head)  # before the rest is read: it may be a video of many gigabytes
-    return Read(head + file.read(), header.width * header.height * header.channels * header.bits // 8)

@@ -6,12 +6,10 @@ import click
 
 from . import options
 from .batch import BatchOptions, run
-from .pictures import picture_naming, picture_task
+from .pictures import picture_naming, task_of
 from .pipeline import Task
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from img2img.images import Frames
 
 
@@ -47,18 +45,10 @@ def translate(
     """
 
     def prepare(pictures: int) -> "Task[Frames, Frames]":
-        from img2img.errors import WeightsError
-        from img2img.tasks.translate import Translator
+        from img2img.front import Translator
 
         translator = Translator.from_pretrained(model, **computing, pictures=pictures)
-
-        if translator.coding.channels not in (1, 3):
-            made = translator.coding.channels
-            raise WeightsError(f"weights {model} make {made} channels, and a picture file has 1 or 3")
-
-        def turn(image: "np.ndarray") -> "tuple[np.ndarray, dict[str, Any]]":
-            return translator(image, seed, noise), {"seed": seed if noise else None}
-
-        return picture_task(max_pixels, quality, keeping, apply=turn)
+        files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+        return task_of(translator.operation(seed=seed, noise=noise, **files))
 
     run(batch, picture_naming("_translated", format), prepare)

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, Type
 
 import numpy as np
 
-from .errors import Img2ImgError, InputError
-from .images import MAX_PIXELS, Frames, Picture, lost_in, read_picture, without_metadata, write_picture
+from .errors import ImageError, Img2ImgError, InputError, WeightsError
+from .images import MAX_PIXELS, Frames, Picture, lost_in, read_frames, read_picture, without_metadata, write_picture
 from .images.picture import in_sixteen_bits
 from .keeping import KEEP, Keeping
 from .kinds import Given, Written, answer, given, output_path, put
 from .operations import Apply, ForFile, Operation, changed, of_images, refuse
 
 if TYPE_CHECKING:
-    from .tasks.compress import Target
+    from .tasks.compress import Target, View
 
 C = TypeVar("C", bound="_Task")
 
@@ -171,7 +171,11 @@ class Translator(_Pictures):
 
         if "name_or_file" not in arguments:
             raise InputError("name the weights to translate with: img2img weights list shows them")
-        return Pipeline.from_pretrained(**arguments)
+        pipeline = Pipeline.from_pretrained(**arguments)
+        if (made := pipeline.coding.channels) not in (1, 3):
+            name = arguments["name_or_file"]
+            raise WeightsError(f"weights {name} make {made} channels, and a picture has 1 or 3")
+        return pipeline
 
     def __call__(self, x: Any, *, seed: int = 0, noise: bool = True, **written: Unpack[Written]) -> Any:
         """Translate a picture; see `translate`."""
@@ -183,8 +187,7 @@ class Translator(_Pictures):
 
     def _for_file(self, seed: int, noise: bool) -> ForFile:
         def turn(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-            turned = _as_array(self.pipeline(_as_taken(image, self.pipeline), seed, noise))
-            return turned, {"seed": seed if noise else None}
+            return self.pipeline(image, seed, noise), {"seed": seed if noise else None}
 
         return lambda _: turn
 
@@ -201,6 +204,13 @@ class Unread(NamedTuple):
 
     data: bytes
     size: int
+
+
+class Shown(NamedTuple):
+    """A picture, and how many bytes of its file were missing."""
+
+    picture: Picture
+    missing: int
 
 
 class Compressor(_Task):
@@ -233,9 +243,7 @@ class Compressor(_Task):
         """Compress a picture; see `compress`."""
         with in_our_words():
             was = given(x)
-            if len(was.frames) > 1:
-                raise InputError(f"an .i2i file holds one picture, and here are {len(was.frames)}")
-            data = self.picture(was.frames[0], target_of(quality, bpp, psnr, max_bytes), effort)[0]
+            data = self.picture(_only(was.frames), target_of(quality, bpp, psnr, max_bytes), effort)[0]
             written: Written = (
                 {"overwrite": overwrite} if output is None else {"overwrite": overwrite, "output": output}
             )
@@ -245,7 +253,7 @@ class Compressor(_Task):
 
     def picture(self, picture: Picture, target: Target, effort: int = 1) -> tuple[bytes, dict[str, Any]]:
         """The file's bytes, and what is to be said of it."""
-        coded = self.pipeline.compress(in_sixteen_bits(picture), target, effort)
+        coded = self.pipeline.compress(picture, target, effort)
         return coded.data, {"width": picture.width, "height": picture.height, "bits": picture.bits, **coded.facts}
 
     def operation(
@@ -275,8 +283,22 @@ class Compressor(_Task):
             file.write(coded.data)
             return coded.lost
 
-        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame)
+        def read(file: BinaryIO) -> Picture:
+            return _only(read_frames(file, max_pixels, frame=keeping.frame))
+
         return Operation(read, apply, write, lambda picture: picture.nbytes)
+
+
+def _only(frames: Frames) -> Picture:
+    """The picture to compress.
+
+    Raises:
+        ImageError: there are several.
+    """
+    if len(frames) > 1:
+        raise ImageError(f"it has {len(frames)} frames or pages, an .i2i file holds one picture: choose a frame")
+    picture: Picture = frames[0]
+    return in_sixteen_bits(picture)
 
 
 class Decompressor(_Task):
@@ -302,7 +324,16 @@ class Decompressor(_Task):
         name = arguments.pop("name_or_file", None)
         return Pipeline(**arguments, models=() if name is None else (name,))
 
-    def __call__(self, x: Any, *, max_pixels: int = MAX_PIXELS, **written: Unpack[Written]) -> Any:
+    def __call__(
+        self,
+        x: Any,
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        preview: bool = False,
+        partial: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        **written: Unpack[Written],
+    ) -> Any:
         """Decompress a file; see `decompress`."""
         with in_our_words():
             if isinstance(x, str | os.PathLike):
@@ -315,22 +346,41 @@ class Decompressor(_Task):
                 kind, data = "bytes", bytes(x)
             else:
                 raise InputError(f"a compressed picture is a path or bytes, not {type(x).__name__}")
-            frames = Frames.of(self.pipeline.decompress(data, max_pixels=max_pixels))
+            frames = Frames.of(self.pipeline.decode(data, max_pixels, _view(region, preview, partial)).picture)
             return answer(frames, Given(kind, frames, x), "", written)
 
     def operation(
-        self, *, quality: int | None = None, max_pixels: int = MAX_PIXELS, keeping: Keeping = KEEP
-    ) -> Operation[Unread, Picture]:
-        """What is done to files; the arguments as `operations.of_images` takes them."""
+        self,
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        preview: bool = False,
+        partial: bool = False,
+        quality: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        keeping: Keeping = KEEP,
+    ) -> Operation[Unread, Shown]:
+        """What is done to files: the first three as of `decompress`, the rest as `operations.of_images` takes it."""
+        view = _view(region, preview, partial)
 
-        def apply(unread: Unread, _format: str) -> tuple[Picture, dict[str, Any]]:
-            picture = self.pipeline.decompress(unread.data, max_pixels=max_pixels)
-            return picture, {"width": picture.width, "height": picture.height, "bits": picture.bits}
+        def apply(unread: Unread, _format: str) -> tuple[Shown, dict[str, Any]]:
+            picture, facts = self.pipeline.decode(unread.data, max_pixels, view)
+            facts = {"width": picture.width, "height": picture.height, "bits": picture.bits, **facts}
+            return Shown(picture, facts.get("missing_bytes", 0)), facts
 
-        def write(picture: Picture, file: BinaryIO, format: str) -> Sequence[str]:
-            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+        def write(shown: Shown, file: BinaryIO, format: str) -> Sequence[str]:
+            lost = [f"the last {shown.missing} bytes, which the truncated file lacks"] if shown.missing else []
+            kept = write_picture(shown.picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+            return [*lost, *kept]
 
         return Operation(_read_compressed, apply, write, lambda unread: unread.size)
+
+
+def _view(region: tuple[int, int, int, int] | None, preview: bool, partial: bool) -> View:
+    from .tasks.compress import View
+
+    if region and preview:
+        raise InputError("region and preview contradict each other: give one of them")
+    return View(region, preview, partial)
 
 
 def _read_compressed(file: BinaryIO) -> Unread:
@@ -549,8 +599,9 @@ def decompress(x: Any, *, model: str | os.PathLike[str] | None = None, **options
     Args:
         x: a path, or bytes.
         model: weights that the file needs and that are not shipped.
-        options: max_pixels; device, precision, engine; how the answer is given (`kinds.Written`): kind="numpy" gives
-            an array, kind="pillow" a Pillow image.
+        options: region, the part to decode: left, top, width and height in pixels; preview, a quarter of the width and
+            height; partial, whether a truncated file is shown as far as it goes; max_pixels; device, precision, engine;
+            how the answer is given (`kinds.Written`): kind="numpy" gives an array, kind="pillow" a Pillow image.
 
     Returns:
         for a path the path of a new file beside it, photo.png for photo.i2i; for bytes those of a PNG.
