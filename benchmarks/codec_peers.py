@@ -66,6 +66,52 @@ def peers(slow: bool = False) -> list[PictureCodec]:
     return found
 
 
+Fitting: TypeAlias = Callable[[Pixels, int], "tuple[int, Pixels] | None"]
+"""The best file of at most so many bytes: how many it has, and what it decodes to; None if the smallest has more."""
+
+
+def fitting(slow: bool = False) -> dict[str, Fitting]:
+    """Codecs that make the best file of so many bytes, by their own knob; those that this machine has.
+
+    Args:
+        slow: also AVIF at speed 2, as it is and tuned for PSNR or SSIM.
+    """
+    from PIL import features
+
+    # From the smallest files to the largest. AVIF's lowest qualities differ little, but they differ.
+    percent = [float(quality) for quality in range(101)]
+    found: dict[str, Fitting] = {}
+    if features.check("avif"):
+        found["AVIF"] = _fitting(_pillow("AVIF", "AVIF", percent))
+        tunes = ({}, {"tune": "psnr"}, {"tune": "ssim"}) if slow else ()
+        for advanced in tunes:
+            name = ", ".join(["AVIF, speed 2", *(f"tune={tune}" for tune in advanced.values())])
+            found[name] = _fitting(_pillow(name, "AVIF", percent, speed=2, advanced=advanced))
+    for codec in _jpeg_xl():
+        distances = [25 * 0.95**i for i in range(110)]  # down to 0.09
+        found[codec.name] = _fitting(PictureCodec(codec.name, distances, codec.encode, codec.decode))
+    if features.check("webp"):
+        found["WebP"] = _fitting(_pillow("WebP", "WEBP", percent, method=6))
+    return found
+
+
+def _fitting(codec: PictureCodec) -> Fitting:
+    """By halving the list of settings: files grow with it, nearly always; the one returned is never too large."""
+
+    def best(pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
+        low, high, found = 0, len(codec.settings) - 1, None
+        while low <= high:
+            middle = (low + high) // 2
+            data = codec.encode(pixels, codec.settings[middle])
+            if len(data) <= most:
+                found, low = data, middle + 1
+            else:
+                high = middle - 1
+        return None if found is None else (len(found), codec.decode(found))
+
+    return best
+
+
 def _pillow(name: str, format: str, settings: Sequence[float], **options: Any) -> PictureCodec:
     def encode(pixels: Pixels, setting: float) -> bytes:
         return _save(pixels, format, quality=round(setting), **options)

@@ -234,6 +234,32 @@ _judge = click.option(
     help="Weights of a VGG-19 for the distance in its features; see --descriptor-weights of img2img texture.",
 )
 
+
+@bench.command("codec-seen")
+@_data
+@_codecs
+@click.option(
+    "--rate",
+    "rates",
+    type=Numbers(options.Positive()),
+    default="0.08,0.15,0.25",
+    show_default=True,
+    help="Bits per pixel that each file may have.",
+)
+@_limit
+@_judge
+@click.option("--slow-peers", is_flag=True, help="Also AVIF at speed 2, and tuned for PSNR or SSIM.")
+@_out_folder("Write the scores as JSON and a sheet of pictures for each rate into this folder.")
+@options.device
+@options.precision
+@debug
+def codec_seen(models: tuple[str, ...], **settings: Any) -> None:
+    """Codecs at equal bytes: PSNR, MS-SSIM, SSIMULACRA2, distance in VGG-19's features, and sheets to look at."""
+    from img2img.benchmarks import codec_equal_bytes
+
+    codec_equal_bytes.run(codec_equal_bytes.Settings(models=models or None, **settings), echo=click.echo)
+
+
 _segmenter = click.option(
     "--segmenter",
     type=click.Path(file_okay=False, path_type=Path),

@@ -111,6 +111,7 @@ EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in t
     "bjontegaard": "bench",
     "matplotlib": "bench",
     "pytorch_msssim": "bench",
+    "ssimulacra2": "bench",
     "scipy": "bench",
     "bm3d": "bm3d",
     "pillow_heif": "heic",

@@ -1,0 +1,232 @@
+"""What is seen of a picture in so many bytes, by each codec: `img2img bench codec-seen`.
+
+For each picture and each rate every codec makes the best file that is no larger than the rate allows: ours by
+`Target(max_bytes=...)`, the others by the highest setting of theirs that fits. What is decoded from it is compared
+with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of a VGG-19, and put on a sheet beside it.
+A codec whose smallest file is too large has no result there; a row is of the pictures that all codecs have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from img2img.errors import UnreachableError
+from img2img.images import Picture
+from img2img.metrics import ms_ssim, psnr
+from img2img.metrics.ms_ssim import SMALLEST
+from img2img.metrics.ssimulacra2 import ssimulacra2
+
+from .codec_peers import Pixels, fitting
+from .codec_rate_distortion import read_pixels
+from .denoise_psnr import picture_files
+from .report import markdown_table, new_record, write_json
+from .sheets import contact_sheet
+
+RATES = (0.08, 0.15, 0.25)
+SHEET_SIDE = 384  # pixels of a picture on a sheet
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        data: folder of pictures; scikit-image's own photographs if None.
+        models: names or files of our codecs; every shipped one if None.
+        rates: bits per pixel, of whole files.
+        limit: only the first so many pictures, by name.
+        judge: file of a VGG-19; without it no distance in features.
+        slow_peers: also AVIF at speed 2, and tuned for PSNR or SSIM (seconds a picture).
+        device, precision: as for `Compressor.from_pretrained`.
+        out: folder for `codec_seen.json` and a sheet for each rate; nothing is written if None.
+    """
+
+    data: Path | None = None
+    models: Sequence[str] | None = None
+    rates: Sequence[float] = RATES
+    limit: int | None = None
+    judge: Path | None = None
+    slow_peers: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one codec made of one picture in so many bytes."""
+
+    codec: str
+    rate: float
+    image: str
+    bytes: int
+    psnr: float
+    ms_ssim: float | None
+    ssimulacra2: float
+    vgg: float | None
+
+
+Coder = Callable[[Pixels, int], tuple[int, Pixels] | None]
+"""From pixels and a number of bytes to the bytes that a file took and what it decodes to; None if none is so small."""
+
+
+def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure, print the tables through ``echo``, write the files, and return what the JSON file holds.
+
+    Raises:
+        ImageError: there are no pictures, or one cannot be read.
+        WeightsError: a model or the judge cannot be loaded.
+        ImportError: the package ssimulacra2 is missing.
+    """
+    files = picture_files(settings.data, settings.limit)
+    judge = _judge(settings)
+    seen: list[Seen] = []
+    shown: dict[float, list[dict[str, Pixels]]] = {rate: [] for rate in settings.rates}
+    for rate in settings.rates:
+        coders = dict(_coders(settings))
+        for file in files:
+            pixels = read_pixels(file)
+            row = {ORIGINAL: pixels}
+            for name, coder in coders.items():
+                coded = coder(pixels, math.floor(rate * pixels.shape[0] * pixels.shape[1] / 8))
+                if coded is not None:
+                    row[name] = coded[1]
+                    seen.append(_compare(name, rate, file.name, pixels, *coded, judge))
+            shown[rate].append(row)
+    summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
+    record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
+    source = "scikit-image's photographs" if settings.data is None else settings.data.name
+    echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
+    if settings.out is not None:
+        write_json(settings.out / "codec_seen.json", record)
+        for rate, rows in shown.items():
+            _sheet(rows, settings.out / f"codec_seen_{rate:g}.png")
+        echo(f"\n{settings.out}")
+    return record
+
+
+def _coders(settings: Settings) -> Iterator[tuple[str, Coder]]:
+    from img2img.checkpoints import names
+
+    for name in settings.models if settings.models is not None else names("compress"):
+        yield name, _ours(name, settings)
+    yield from fitting(settings.slow_peers).items()
+
+
+def _ours(name: str, settings: Settings) -> Coder:
+    from img2img.tasks.compress import Compressor, Decompressor, Target
+
+    compressor = Compressor.from_pretrained(name, device=settings.device, precision=settings.precision)
+    decompressor = Decompressor(device=settings.device, precision=settings.precision, models=[name])
+
+    def code(pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
+        try:
+            data = compressor.compress(Picture(pixels), Target(max_bytes=most)).data
+        except UnreachableError:
+            return None
+        return len(data), decompressor.decompress(data).samples
+
+    return code
+
+
+def _judge(settings: Settings) -> Callable[[Pixels, Pixels], float] | None:
+    """The distance in a VGG-19's features, as benchmarks of translation have it."""
+    if settings.judge is None:
+        return None
+    import torch
+
+    from img2img.metrics.features import feature_distance
+    from img2img.runtime import pick_device
+    from img2img.tasks.texture.descriptor_file import load_descriptor
+
+    where = pick_device(settings.device)
+    descriptor = load_descriptor("vgg19", weights=settings.judge, device=where, normalised=False)
+
+    @torch.inference_mode()
+    def distance(pixels: Pixels, decoded: Pixels) -> float:
+        found, wanted = (
+            descriptor(torch.from_numpy(_planes(each) / np.float32(255))[None].to(where)) for each in (decoded, pixels)
+        )
+        return feature_distance(found, wanted)
+
+    return distance
+
+
+def _planes(pixels: Pixels) -> np.ndarray:
+    """(3, H, W) of (H, W, 1 or 3)."""
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).transpose(2, 0, 1))
+
+
+def _compare(
+    codec: str,
+    rate: float,
+    image: str,
+    pixels: Pixels,
+    size: int,
+    decoded: Pixels,
+    judge: Callable[[Pixels, Pixels], float] | None,
+) -> Seen:
+    planes = _planes(pixels), _planes(decoded)
+    return Seen(
+        codec=codec,
+        rate=rate,
+        image=image,
+        bytes=size,
+        psnr=psnr(*planes, data_range=255),
+        ms_ssim=ms_ssim(*planes, data_range=255) if min(pixels.shape[:2]) >= SMALLEST else None,
+        ssimulacra2=ssimulacra2(*planes, data_range=255),
+        vgg=judge(pixels, decoded) if judge else None,
+    )
+
+
+def means(seen: Sequence[Seen]) -> list[dict[str, Any]]:
+    """A row for each codec at one rate, over the pictures that all codecs have; `missing` counts those one has not."""
+    codecs = list(dict.fromkeys(each.codec for each in seen))
+    images = set.intersection(*({e.image for e in seen if e.codec == codec} for codec in codecs)) if codecs else set()
+    rows = []
+    for codec in codecs:
+        own = [each for each in seen if each.codec == codec]
+        common = [each for each in own if each.image in images]
+        row: dict[str, Any] = {"codec": codec, "rate": own[0].rate, "images": len(common)}
+        row["missing"] = len({each.image for each in seen}) - len(own)
+        for name in ("bytes", "psnr", "ms_ssim", "ssimulacra2", "vgg"):
+            values = [getattr(each, name) for each in common]
+            row[name] = float(np.mean(values)) if values and None not in values else None
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """All rates below each other."""
+    columns = (("bytes", ".0f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("ssimulacra2", ".1f"), ("vgg", ".3f"))
+    heads = ["bpp", "codec", "images", "bytes", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG"]
+    cells = [
+        [
+            f"{row['rate']:g}",
+            row["codec"],
+            str(row["images"]) + (f" ({row['missing']} impossible)" if row["missing"] else ""),
+            *("" if row[name] is None else format(row[name], form) for name, form in columns),
+        ]
+        for row in rows
+    ]
+    return markdown_table(heads, cells)
+
+
+def _sheet(rows: Sequence[dict[str, Pixels]], path: Path) -> None:
+    """The middle of each picture, pixel for pixel, by each codec that all rows have."""
+    names = [name for name in rows[0] if all(name in row for row in rows)]
+    contact_sheet([[_middle(row[name]) for name in names] for row in rows], names, path, SHEET_SIDE)
+
+
+def _middle(pixels: Pixels) -> np.ndarray:
+    height, width = (min(SHEET_SIDE, side) for side in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    part = pixels[top : top + height, left : left + width]
+    return part[..., 0] if part.shape[2] == 1 else part

@@ -1,0 +1,62 @@
+"""The benchmark of what is seen at equal bytes, and its measure, on small pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage import data as photographs
+from untrained_codec import write_codec
+
+from img2img.benchmarks import codec_equal_bytes
+from img2img.benchmarks.codec_peers import fitting
+from img2img.images import Picture, write_picture
+
+pytest.importorskip("ssimulacra2")
+from img2img.metrics.ssimulacra2 import ssimulacra2
+
+PHOTO = np.ascontiguousarray(photographs.astronaut()[:96, 100:228])
+
+
+def test_ssimulacra2_falls_with_the_noise() -> None:
+    planes = PHOTO.transpose(2, 0, 1)
+    noise = np.random.default_rng(0).normal(0, 1, planes.shape)
+    assert ssimulacra2(planes, planes, 255) == pytest.approx(100, abs=1e-6)
+    assert ssimulacra2(planes / 255, planes / 255) == pytest.approx(100, abs=1e-6)
+    scores = [ssimulacra2(planes, planes + level * noise, 255) for level in (1, 4, 16, 64)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 80
+    assert scores[-1] < 30
+    with pytest.raises(ValueError, match="two images of one shape"):
+        ssimulacra2(planes, planes[:, 1:], 255)
+
+
+def test_peers_use_the_bytes_they_may() -> None:
+    for name, coder in fitting().items():
+        coded = coder(PHOTO, 2500)
+        assert coded is not None, name
+        assert 1800 < coded[0] <= 2500
+        assert coded[1].shape == PHOTO.shape
+        assert coder(PHOTO, 10) is None
+
+
+def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for i in range(2):
+        write_picture(Picture(np.ascontiguousarray(PHOTO[i:])), tmp_path / "pictures" / f"{i}.png", "png")
+    model = write_codec(tmp_path)
+    settings = codec_equal_bytes.Settings(
+        tmp_path / "pictures", [str(model)], rates=(0.02, 2.0), device="cpu", precision="fp32", out=tmp_path / "out"
+    )
+    said: list[str] = []
+    record = codec_equal_bytes.run(settings, said.append)
+    rows: dict[tuple[str, float], dict[str, Any]] = {(row["codec"], row["rate"]): row for row in record["summary"]}
+    ours = rows[str(model), 2.0]
+    assert ours["images"] == 2
+    assert ours["bytes"] <= 2.0 * PHOTO.shape[0] * PHOTO.shape[1] / 8
+    assert ours["ms_ssim"] is None  # too small
+    assert (str(model), 0.02) not in rows  # no file is so small
+    assert rows["AVIF", 2.0]["ssimulacra2"] > 30
+    assert json.loads((tmp_path / "out" / "codec_seen.json").read_text())["scores"]
+    assert (tmp_path / "out" / "codec_seen_2.png").is_file()
