@@ -100,7 +100,7 @@ def _make(about: About, settings: "Settings", folder: Path, overwrite: bool, as_
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchvision", "matplotlib", "lightning"):
             raise
-        words = f"study needs {error.name}: pip install 'img2img-suite[all]'"
+        words = f"study needs {error.name}: pip install 'img2img-suite[study]'"
         raise click.ClickException(words) from error
     where = folder / "index.html"
     click.echo(json.dumps({"study": about.name, "output": str(where), **_short(facts)}) if as_json else where)

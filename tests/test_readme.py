@@ -19,6 +19,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/installation.md",
+    "docs/studies.md",
     "examples/README.md",
     "weights/README.md",
     "weights/TRAINING.md",

@@ -34,11 +34,13 @@ def figure(height: float, width: float = WIDTH) -> Figure:
         return Figure(figsize=(width, height), layout="constrained")
 
 
-def panels(rows: int, columns: int, height: float, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
-    """A figure of rows x columns axes, and these as an array of that shape."""
+def panels(
+    rows: int, columns: int, height: float, width: float = WIDTH, heights: Sequence[float] | None = None
+) -> tuple[Figure, np.ndarray]:
+    """A figure of rows x columns axes, and these as an array of that shape; rows alike, or of such relative heights."""
     with rc_context(STYLE):
         whole = Figure(figsize=(width, height), layout="constrained")
-        return whole, whole.subplots(rows, columns, squeeze=False)
+        return whole, whole.subplots(rows, columns, squeeze=False, height_ratios=heights)
 
 
 def png(whole: Figure, dpi: int = 200) -> bytes:

@@ -163,7 +163,8 @@ def _neighbours(findings: Findings, descriptor: Any, features: list[Tensor], pic
         cosines = (vectors.T @ vectors[:, at[0] * grid[1] + at[1]]).view(grid)
         found = _apart(cosines, at, step, size)
         findings.arrays[f"neighbours {name}"] = [(r, c) for r, c, _ in found]
-        alike[name] = found[0][2] if found else float("nan")
+        if found:
+            alike[name] = found[0][2]
     findings.sentences["neighbours"] = Finding(
         "Cosine with the nearest neighbour elsewhere in the picture: "
         + ", ".join(f"{name} {value:.2f}" for name, value in alike.items())

@@ -31,7 +31,8 @@ PAGE = (
         picture loses two pixels with each, and the parts that come from across are cropped.""",
         {
             "original": "Every feature map of the U-Net of 2015, drawn from the model that this suite builds: height "
-            "by its side (on a square-root scale), width by its channels; above each its channels, below its side. "
+            "by its side (on a square-root scale), width by its channels (but for the narrowest); above each its "
+            "channels, below its side. "
             "Arrows: the skips."
         },
         ("original",),
@@ -202,7 +203,7 @@ def draw(findings: Findings) -> dict[str, Figure]:
     """Draw what was measured: pictures by name."""
     return {
         "original": _draw_boxes(findings.arrays["original"], 16),
-        "shipped": _draw_boxes(findings.arrays["shipped"], 6),
+        "shipped": _draw_boxes(findings.arrays["shipped"], 8),
         "maps": _draw_maps(findings.arrays["maps"]),
         "cuts": _draw_cuts(findings.arrays),
     }
@@ -219,7 +220,7 @@ def _draw_boxes(found: list[Box], per_channel: float) -> Figure:
     scales = max(box.scale for box in found) + 1
     left, spots = 0.0, []
     for box in found:
-        wide, high = max(3.0, box.shape[0] / per_channel), 1.6 * box.shape[-1] ** 0.5
+        wide, high = max(13.0, box.shape[0] / per_channel), 1.6 * box.shape[-1] ** 0.5
         bottom = -box.scale * 52.0
         colour = BLUE if box.way == "down" else ORANGE
         ax.add_patch(Rectangle((left, bottom), wide, high, facecolor=colour, alpha=0.75, edgecolor="white"))

@@ -249,7 +249,7 @@ def draw(findings: Findings) -> dict[str, Figure]:
 def _draw_one(arrays: dict[str, Any]) -> Figure:
     from .drawing import bare, frame, numbers, panels
 
-    whole, axes = panels(5, 1, 4.6)
+    whole, axes = panels(5, 1, 6.0, heights=(1, 1, 1, 1, 5))
     above, kernel, below, x, up = axes[:, 0]
     numbers(above, arrays["longer"][None], "convolution: input", "Blues")
     frame(above, 0, 1, 1, 3)
@@ -258,7 +258,7 @@ def _draw_one(arrays: dict[str, Any]) -> Figure:
     frame(below, 0, 1, 1, 1)
     numbers(x, arrays["x"][None], "transposed convolution, stride 2: input", "Blues")
     rows = np.concatenate([arrays["stamps"], arrays["up"][None]])
-    numbers(up, rows, "stamps, and in the last row their sum", "Greens")
+    numbers(up, rows, "the stamps, and below their sum", "Greens")
     frame(up, 4, 0, 1, 9)
     for ax in axes[:, 0]:
         ax.set_anchor("W")
