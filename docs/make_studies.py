@@ -1,4 +1,4 @@
-"""Renew docs/studies.md from studies that were made: `python docs/make_studies.py FOLDER`, as `img2img study all` fills it.
+"""Renew docs/studies.md from studies that were made: `docs/make_studies.py FOLDER`, as `img2img study all` fills it.
 
 Of each study in FOLDER its findings.json and one picture are taken over into docs/studies/, unless it was made with
 --quick; of the others what was taken over before stays. The page is then written from what is there.
@@ -30,13 +30,14 @@ SHOWN = {
 }
 HEAD = """# Studies
 
-`img2img study NAME` makes one of these studies on your own machine: a page (`index.html`, with its pictures inside), the pictures
-as PNGs, and `findings.json`. `img2img study all` makes every one, `img2img study list` says what there is. They need PyTorch and
-matplotlib (`pip install 'img2img-suite[study]'`) and no network. Some train on MNIST or CIFAR-10: `--data DIR` finds them as torchvision
-lays them out, and `--data DIR --download` lets torchvision fetch them. `--quick` makes all of it tiny, in seconds, to see what is
-there; such numbers mean little.
+`img2img study NAME` makes one of these studies on your own machine: a page (`index.html`, with its pictures inside),
+the pictures as PNGs, and `findings.json`. `img2img study all` makes every one, `img2img study list` says what there
+is. They need PyTorch and matplotlib (`pip install 'img2img-suite[study]'`) and no network. Some train on MNIST or
+CIFAR-10: `--data DIR` finds them as torchvision lays them out, and `--data DIR --download` lets torchvision fetch
+them. `--quick` makes all of it tiny, in seconds, to see what is there; such numbers mean little.
 
-What stands below was measured by the commands beside it (in seconds of two cores that were busy with much else) and comes from `docs/studies/`; `docs/make_studies.py` writes this page.
+What stands below was measured by the commands beside it (in seconds of two cores that were busy with much else) and
+comes from `docs/studies/`; `docs/make_studies.py` writes this page.
 """
 
 
