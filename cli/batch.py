@@ -49,6 +49,33 @@ class BatchOptions:
         return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
 
 
+@dataclass
+class Intercepted:
+    """What a command would have done.
+
+    Attributes:
+        jobs: to what.
+        prepare: as of `run`.
+    """
+
+    jobs: Sequence[Job] = ()
+    prepare: Callable[[int], Task[Any, Any]] | None = None
+
+
+_intercepted: Intercepted | None = None
+
+
+@contextmanager
+def intercepting() -> Iterator[Intercepted]:
+    """Within, `run` says what it would do, once all that can be refused was, and does nothing. For one thread."""
+    global _intercepted
+    _intercepted = Intercepted()
+    try:
+        yield _intercepted
+    finally:
+        _intercepted = None
+
+
 def run(
     batch: BatchOptions,
     naming: Naming,
@@ -78,6 +105,9 @@ def run(
         shard=batch.shard,
         existing=batch.existing,
     )
+    if _intercepted is not None:
+        _intercepted.jobs, _intercepted.prepare = plan.jobs, prepare
+        return
     _check_streams(batch, plan)
     for note in plan.notes:
         say_note(note)

@@ -6,6 +6,7 @@ import click
 
 from . import options
 from .batch import BatchOptions, run
+from .kept import kept
 from .pictures import compressed_naming, refuse_files, task_of
 from .pipeline import Task
 
@@ -71,7 +72,7 @@ def compress(
     def prepare(pictures: int) -> "Task[Picture, Bytes]":
         from img2img.front import Compressor
 
-        compressor = Compressor.from_pretrained(model, **computing, pictures=pictures)
+        compressor = kept(Compressor.from_pretrained, model, **computing, pictures=pictures)
         return task_of(compressor.operation(**target, effort=effort, max_pixels=max_pixels, keeping=keeping))
 
     run(batch, compressed_naming(), prepare)

@@ -6,6 +6,7 @@ import click
 
 from . import options
 from .batch import BatchOptions, run
+from .kept import kept
 from .pictures import decompressed_naming, refuse_files, task_of
 from .pipeline import Task
 
@@ -80,7 +81,7 @@ def decompress(
         from img2img.front import Decompressor
         from img2img.tasks.compress import Decompressor as Pipeline
 
-        decompressor = Decompressor(Pipeline(**computing, models=models, pictures=pictures))
+        decompressor = Decompressor(kept(Pipeline, **computing, models=models, pictures=pictures))
         files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
         return task_of(decompressor.operation(region=region, preview=preview, partial=partial, **files))
 

@@ -6,6 +6,7 @@ import click
 
 from . import options
 from .batch import BatchOptions, run
+from .kept import kept
 from .pictures import picture_naming, task_of
 from .pipeline import Task
 
@@ -66,7 +67,7 @@ def denoise(
     def prepare(pictures: int) -> "Task[Frames, Frames]":
         from img2img.front import Denoiser
 
-        denoiser = Denoiser.from_pretrained(model, **computing, pictures=pictures)
+        denoiser = kept(Denoiser.from_pretrained, model, **computing, pictures=pictures)
         files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
         level: Any = "auto" if sigma is None else sigma
         return task_of(denoiser.operation(sigma=level, strength=strength, tta=tta, channels=channels, **files))

@@ -13,7 +13,7 @@ from img2img.register import TASKS
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-TOOLS = ("info", "pairs", "train", "export", "bench", "study", "weights")  # what belongs to no one task
+TOOLS = ("info", "pairs", "train", "export", "bench", "study", "serve", "weights")  # what belongs to no one task
 COMMANDS = (*(command for task in TASKS for command in task.commands), *TOOLS)
 # The first words of each command's help, here so that `img2img --help` need not import them all.
 HELP = {
@@ -30,6 +30,7 @@ HELP = {
     "bench": "Measure a task's results beside what else could be used.",
     "study": "Make the study NAME: a folder with a page, its pictures as PNGs, and findings.json;"
     " print the page's path.",
+    "serve": "Open the suite as a page in the browser, and as a service for programs.",
     "weights": "List, verify or locate the trained weights.",
 }
 

@@ -6,6 +6,7 @@ import click
 
 from . import options
 from .batch import BatchOptions, run
+from .kept import kept
 from .pictures import picture_naming, task_of
 from .pipeline import Task
 
@@ -47,7 +48,7 @@ def translate(
     def prepare(pictures: int) -> "Task[Frames, Frames]":
         from img2img.front import Translator
 
-        translator = Translator.from_pretrained(model, **computing, pictures=pictures)
+        translator = kept(Translator.from_pretrained, model, **computing, pictures=pictures)
         files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
         return task_of(translator.operation(seed=seed, noise=noise, **files))
 

@@ -17,14 +17,14 @@ PAGE = ROOT / "docs" / "imports.md"
 MAPPED = {"cli": "img2img.cli", "benchmarks": "img2img.benchmarks"}
 # From the bottom to the top; rooms on one floor do not know each other, but for the exceptions below.
 FLOORS = (
-    ("errors", "keeping"),
+    ("errors", "keeping", "progress"),
     ("checkpoints", "runtime", "images", "core", "whole_file"),
     ("engines", "metrics", "kinds", "operations"),
     ("data",),
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),
     ("register", "front"),
-    ("export", "pillow", "ship", "studies", "processing"),
+    ("export", "pillow", "ship", "studies", "processing", "serve"),
     ("cli", "benchmarks"),
     ("__main__",),
 )

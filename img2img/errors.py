@@ -13,6 +13,18 @@ class ImageError(Img2ImgError):
     """A file is no picture we read, is damaged, or cannot be written."""
 
 
+class BitstreamError(Img2ImgError):
+    """An `.i2i` file is damaged, truncated, too new, or needs a model that is not here."""
+
+
+class FormatError(ImageError, BitstreamError):
+    """A file is of another kind than those that are read here."""
+
+
+class TooLargeError(ImageError, BitstreamError):
+    """A file has more pixels than are allowed."""
+
+
 class DataError(Img2ImgError):
     """A study's data set or picture is not there, or not what it needs."""
 
@@ -23,10 +35,6 @@ class WeightsError(Img2ImgError):
 
 class TrainingError(Img2ImgError):
     """A recipe or a training folder does not fit."""
-
-
-class BitstreamError(Img2ImgError):
-    """An `.i2i` file is damaged, truncated, too new, or needs a model that is not here."""
 
 
 class TruncatedError(BitstreamError):

@@ -113,6 +113,10 @@ EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in t
     "pytorch_msssim": "bench",
     "ssimulacra2": "bench",
     "scipy": "bench",
+    "h11": "serve",
+    "python_multipart": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
     "bm3d": "bm3d",
     "pillow_heif": "heic",
     "rawpy": "raw",
@@ -125,6 +129,7 @@ DISTRIBUTIONS = {
     "pytorch_msssim": "pytorch-msssim",
     "pillow_heif": "pillow-heif",
     "OpenEXR": "openexr",
+    "python_multipart": "python-multipart",
 }
 
 
@@ -151,7 +156,10 @@ def test_every_import_is_named_by_setup_cfg(setup: configparser.ConfigParser) ->
 def test_everything_but_the_two_that_stand_apart_is_in_all(setup: configparser.ConfigParser) -> None:
     extras = setup["options.extras_require"]
     everything = requirements(extras["all"])
-    assert set().union(*(requirements(extras[name]) for name in ("torch", "train", "onnx", "bench"))) == everything
+    assert (
+        set().union(*(requirements(extras[name]) for name in ("torch", "train", "onnx", "serve", "bench")))
+        == everything
+    )
     assert everything < requirements(extras["dev"])
     assert not {"bm3d", "compressai"} & requirements(extras["dev"])
 

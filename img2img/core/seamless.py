@@ -15,6 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .. import progress
+
 COARSE = 3  # the scale at which the image is put together: 1/16 of the size
 HALO = 4  # pixels of the coarse scale around a tile; the convolutions above it look no further, up and down together
 
@@ -155,11 +157,12 @@ class _Pass:
         """The map of the whole image at a scale, from that of each tile."""
         stride = self.stride(scale)
         whole: np.ndarray | None = None
-        for tile in self.tiles:
+        for number, tile in enumerate(self.tiles, 1):
             x = of(tile)
             if whole is None:
                 whole = np.empty((1, x.shape[1], *(side // stride for side in self.image.shape[-2:])), x.dtype)
             tile.put(x, whole, stride)
+            progress.report(number, len(self.tiles))
         assert whole is not None  # an image has at least one tile
         return whole
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import progress
+
 # Tiles begin at multiples of this where the stride allows, so that a network which halves the image up to five times
 # samples each tile on the same grid as it would the whole image.
 GRID = 32
@@ -39,13 +41,14 @@ def tiled(apply: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: in
     rows, columns = _spans(height, tile, overlap), _spans(width, tile, overlap)
     down, across = _weights(height, rows), _weights(width, columns)
     output: np.ndarray | None = None
-    for (top, bottom), vertical in zip(rows, down, strict=True):
-        for (left, right), horizontal in zip(columns, across, strict=True):
+    for row, ((top, bottom), vertical) in enumerate(zip(rows, down, strict=True)):
+        for column, ((left, right), horizontal) in enumerate(zip(columns, across, strict=True)):
             result = _apply_to(apply, image[:, top:bottom, left:right])
             if output is None:
                 output = np.zeros((result.shape[0], height, width), image.dtype)
             window = np.outer(vertical, horizontal).astype(result.dtype)
             output[:, top:bottom, left:right] += result * window
+            progress.report(row * len(columns) + column + 1, len(rows) * len(columns))
     assert output is not None  # both axes have at least one span
     return output
 

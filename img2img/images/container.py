@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ImageError, TooLargeError
 from .picture import About, Scale
 
 
@@ -61,11 +61,11 @@ def single(decode: Callable[[], Decoded]) -> Opened:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raise ImageError if there are no pixels, or more than the limit."""
+    """Raise ImageError if there are no pixels, TooLargeError if more than the limit."""
     if width < 1 or height < 1:
         raise ImageError(f"an image of {width}x{height} has no pixels")
     if width * height > max_pixels:
-        raise ImageError(
+        raise TooLargeError(
             f"{width}x{height} = {width * height / 1e6:.1f} megapixels, more than the limit of "
             f"{max_pixels / 1e6:.1f}; raise --max-pixels"
         )

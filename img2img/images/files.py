@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import FormatError, ImageError
 from . import avif, exr, gif, heic, jpeg, jpeg2000, jxl, png, raw, simple, tiff, webp
 from . import exif as exif_block
 from .container import Decoded, Opened, fitting_profile
@@ -293,13 +293,13 @@ def _read_bytes(source: Path | BinaryIO) -> tuple[str, bytes]:
             raise ImageError(f"cannot be read: {error.strerror or error}") from error
     head = source.read(HEAD)
     if not head:
-        raise ImageError("empty file")
+        raise FormatError("empty file")
     format = detect(head)  # before the rest is read: it may be a video of many gigabytes
     if format is None:
         head += source.read(JUNK - HEAD)
         start = head.find(b"\xff\xd8\xff")
         if start < 0:
-            raise ImageError(f"not an image in a known format ({KNOWN})")
+            raise FormatError(f"not an image in a known format ({KNOWN})")
         # Viewers search for the picture, too; what cut it out of something else left a bit more.
         return "jpg", head[start:] + source.read()
     return format, head + source.read()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ImageError
+from ..errors import FormatError
 
 FORMATS = {
     ".png": "png",
@@ -79,10 +79,10 @@ def detect(head: bytes) -> str | None:
     """The format of a file that begins with these bytes (HEAD of them are enough), or None.
 
     Raises:
-        ImageError: a file that is for another command.
+        FormatError: a file that is for another command.
     """
     if head.startswith(b"\x89i2i"):
-        raise ImageError("a compressed .i2i file; img2img decompress makes a picture of it")
+        raise FormatError("a compressed .i2i file; img2img decompress makes a picture of it")
     if head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR":
         return "raw"
     for format, beginnings in _BEGINNINGS:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import BitstreamError, TruncatedError
+from ...errors import BitstreamError, FormatError, TooLargeError, TruncatedError
 from ...images import MAX_PIXELS
 from . import lossless
 
@@ -337,9 +337,9 @@ class _Cursor:
 
 def _unpack_header(cursor: _Cursor) -> Header:
     if not cursor.left:
-        raise BitstreamError("empty file")
+        raise FormatError("empty file")
     if cursor.take(min(len(MAGIC), cursor.left), "the header") != MAGIC:
-        raise BitstreamError("not an .i2i file")
+        raise FormatError("not an .i2i file")
     (version,) = cursor.take(1, "the header")
     if version > VERSION:
         raise BitstreamError(
@@ -384,7 +384,7 @@ def _pack_header(header: Header) -> bytes:
 def _check_size(header: Header, max_pixels: int) -> None:
     pixels = header.width * header.height
     if pixels > max_pixels:
-        raise BitstreamError(
+        raise TooLargeError(
             f"{header.width}x{header.height} = {pixels / 1e6:.1f} megapixels, more than the limit of "
             f"{max_pixels / 1e6:.1f}; raise --max-pixels"
         )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from ... import progress
 from ...checkpoints import names
 from ...core.box import Box
 from ...engines import pick_engine
@@ -235,7 +236,11 @@ class _Coding:
 
     def at(self, rate: int) -> bytes:
         """The file at a rate of 0 ... RATES."""
-        tiles = [self._tile(latents) for row in self._quantised(rate) for latents in row]
+        total, tiles = sum(map(len, self.boxes)), []
+        for row in self._quantised(rate):
+            for latents in row:
+                tiles.append(self._tile(latents))
+                progress.report(len(tiles), total)
         return write_stream(self._stream(rate, tiles))
 
     def _stream(self, rate: int, tiles: Sequence[Tile]) -> Stream:
@@ -394,6 +399,7 @@ class Decompressor:
         transforms = Transforms(model)
         for where, pixels in decoded(transforms, bands, chosen, stream, place, reduce):
             samples[where] = pixels
+            progress.report(where[0].stop, height)
         return samples
 
     def _model(self, header: Header) -> LoadedCodec:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,10 +68,8 @@ class TextureMaker:
     @cached_property
     def texture(self) -> Texture:
         """The synthesiser."""
-        from .pipeline import Texture
-
         means = self.means
-        return Texture.from_pretrained(means.descriptor, means.weights, means.device, means.precision)
+        return _texture(means.descriptor, means.weights, means.device, means.precision)
 
     @cached_property
     def network(self) -> TextureNetwork | None:
@@ -193,3 +191,11 @@ def _need_pytorch(what: str) -> None:
         raise Img2ImgError(
             f"{what} needs PyTorch: pip install 'img2img-suite[torch]'; --method patches does without"
         ) from error
+
+
+@lru_cache(maxsize=2)
+def _texture(descriptor: str, weights: str | None, device: str, precision: str) -> Texture:
+    """A synthesiser; the latest stay loaded, for a process that makes textures one by one."""
+    from .pipeline import Texture
+
+    return Texture.from_pretrained(descriptor, weights, device, precision)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from .... import progress
 from ....core.box import Box
 from ....runtime import autocast
 from ..descriptor import Descriptor
@@ -326,6 +327,7 @@ def minimise(
         if product > 1e-10 * _dot(turn, turn):
             pairs.append((change, turn, 1 / product))
         x, loss, gradient = x_new, loss_new, gradient_new
+        progress.show(x[0].float().cpu().numpy)
     return x
 
 
@@ -396,6 +398,7 @@ def optimise(
             canvas = enlarged(canvas, level.canvas, chance)
 
         def told(step: int, value: float, number: int = number, size: Size = level.canvas) -> None:
+            progress.report((number - 1) * steps + step, len(pyramid) * steps)
             if watch:
                 watch(Progress(number, len(pyramid), step, steps, value, size))
 
