@@ -36,7 +36,14 @@ def read(page: str) -> str:
 def test_help_texts_are_what_the_commands_print() -> None:
     text = read("README.md")
     blocks = [block["command"] for block in update["BLOCK"].finditer(text)]
-    assert blocks == ["img2img", "img2img denoise", "img2img compress", "img2img decompress", "img2img export"]
+    assert blocks == [
+        "img2img",
+        "img2img denoise",
+        "img2img compress",
+        "img2img decompress",
+        "img2img serve",
+        "img2img export",
+    ]
     assert text == update["renewed"](text), "run docs/update_readme.py"
     assert "Usage: img2img denoise [OPTIONS] INPUT..." in text
 
