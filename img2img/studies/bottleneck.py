@@ -207,7 +207,7 @@ def _codec(picture: Tensor, rates: tuple[float, ...]) -> list[tuple[float, float
 
 
 def _sentences(findings: Findings, found: list[Measured], codec: list[tuple[float, float]]) -> None:
-    rows = [
+    rows: list[tuple[str | float, ...]] = [
         (
             f"1/{m.stride}",
             m.channels,

@@ -120,7 +120,7 @@ def run(settings: Settings) -> Findings:
         kernel, matrix = _samples(findings, learn_from, picture, settings)
         _wiener(findings, kernel, learn_from, picture, noisy)
         _averages(findings, picture, noisy, settings)
-        _shifts(findings, kernel, matrix, noisy)
+        _shifts(findings, kernel, matrix, noisy, settings.sized(8, 40))
     _depth(findings, learn_from, picture, noisy, settings)
     _prior(findings, picture, noisy, settings)
     return findings
@@ -298,7 +298,7 @@ def _averages(findings: Findings, picture: Tensor, noisy: Tensor, settings: Sett
     )
 
 
-def _shifts(findings: Findings, kernel: Tensor, matrix: Tensor, noisy: Tensor) -> None:
+def _shifts(findings: Findings, kernel: Tensor, matrix: Tensor, noisy: Tensor, margin: int) -> None:
     unet = network(SHIPPED[0])
     sigma = torch.tensor([SIGMA])
     denoisers = {
@@ -306,7 +306,7 @@ def _shifts(findings: Findings, kernel: Tensor, matrix: Tensor, noisy: Tensor) -
         "fully connected": lambda x: patchwise(x - 0.5, matrix) + 0.5,
         SHIPPED[0]: lambda x: unet(x.expand(-1, 3, -1, -1), sigma).mean(1, keepdim=True),
     }
-    margin, rows = 8, []
+    rows = []
     for name, denoise in denoisers.items():
         straight = denoise(noisy)
         for shift in ((3, 5), (8, 8)):
@@ -438,7 +438,7 @@ def fit_prior(name: str, target: Tensor, clean: Tensor, plan: Plan, settings: Se
         course.scores.append(score)
         return score
 
-    model = seeded(settings.seed, partial(Prior, *clean.shape[-2:], settings.seed))
+    model = seeded(settings.seed, partial(Prior, clean.shape[-2], clean.shape[-1], settings.seed))
     _, curve = fit(model, batch, F.mse_loss, plan, settings, name, judge)
     course.steps = curve.steps
     return course

@@ -28,8 +28,8 @@ PAGE = (
     Part(
         "Activation maps",
         f"""`{WEIGHTS}` is the small descriptor that this suite makes textures with, taught to give what VGG-19 gives at
-        five layers. Of each layer the maps that vary most are shown. The deeper the layer, the coarser its maps and
-        the fewer places where they are not zero: from edges to parts of things.""",
+        five layers. Of each layer the maps that vary most are shown. The deeper the layer, the coarser its maps, and
+        the larger what they answer to: from edges to parts of a face.""",
         {"maps": "The picture, and six maps of each of the five layers."},
         ("maps",),
         ("layers",),
@@ -175,7 +175,8 @@ def _neighbours(findings: Findings, descriptor: Any, features: list[Tensor], pic
 
 def _apart(cosines: Tensor, at: list[int], step: int, size: int) -> list[tuple[int, int, float]]:
     """The places of the highest cosines, at least a patch apart from the place asked for and from one another."""
-    left, found = cosines.clone(), []
+    left = cosines.clone()
+    found: list[tuple[int, int, float]] = []
     reach = max(1, PATCH // step)
 
     def blank(r: int, c: int) -> None:

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..core.encoder_decoder import EncoderDecoder, Layout, Skip
+from ..core.blocks import Skip
+from ..core.encoder_decoder import EncoderDecoder, Layout
 from .data import cifar
 from .denoising import SIGMA
 from .fitting import Plan, classify, fit, seeded
@@ -151,7 +152,7 @@ def loss_at(model: nn.Module, loss: Callable[[nn.Module], Tensor], steps: list[t
     try:
         for name, parameter in model.named_parameters():
             for distance, direction in steps:
-                parameter += distance * direction[name]
+                parameter.add_(distance * direction[name])
         return float(loss(model))
     finally:
         for name, parameter in model.named_parameters():
@@ -199,7 +200,7 @@ def _sentences(findings: Findings, rows: dict[str, tuple[str | float, ...]]) -> 
         {"plain": float(plain[2]), "residual": float(residual[2])},
         float(residual[2]) < float(plain[2]),
     )
-    times = {skip: float(rows[f"U-Net, skip {skip}"][3]) for skip in SKIPS}
+    times: dict[str, float] = {skip: float(rows[f"U-Net, skip {skip}"][3]) for skip in SKIPS}
     words = ", ".join(f"{value:.1f} with skip {skip}" for skip, value in times.items())
     findings.sentences["unets"] = Finding(
         f"The loss at distance {RADIUS} is at most so many times that at the centre: {words}.", times

@@ -80,7 +80,7 @@ def _maps(findings: Findings, model: nn.Sequential, digit: Tensor) -> None:
     maps = first(digit)
     findings.arrays |= {
         "digit": digit[0, 0].numpy(),
-        "kernels": first.weight.detach()[:, 0].numpy(),  # type: ignore[operator, union-attr]
+        "kernels": first.weight.detach()[:, 0].numpy(),  # type: ignore[operator]
         "maps": maps[0].clone().numpy(),
         "pooled": pool(relu(maps))[0].numpy(),
         "second": relu(second(pool(maps)))[0].numpy(),

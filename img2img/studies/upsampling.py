@@ -154,7 +154,7 @@ def _others(findings: Findings) -> None:
     findings.arrays |= {
         "before": x[0, 0].numpy(),
         "pooled": pooled[0, 0].numpy(),
-        "unpooled": F.max_unpool2d(pooled, indices, 2)[0, 0].numpy(),
+        "unpooled": F.max_unpool2d(pooled, indices, [2, 2])[0, 0].numpy(),
         "nearest": F.interpolate(pooled, scale_factor=2)[0, 0].numpy(),
         "shuffled": F.pixel_shuffle(channels[None], 2)[0, 0].numpy(),
     }
@@ -168,7 +168,7 @@ def smooth(generator: Generator, channels: int, side: int) -> Tensor:
 
 def _random(findings: Findings, settings: Settings) -> None:
     shares: dict[str, float] = {}
-    cases = {kind: (kind, 2 if kind == "transposed" else 3) for kind in KINDS} | {
+    cases: dict[str, tuple[Up, int]] = {kind: (kind, 2 if kind == "transposed" else 3) for kind in KINDS} | {
         "transposed, kernel 3": ("transposed", 3),
         "transposed, kernel 4": ("transposed", 4),
     }
@@ -205,7 +205,9 @@ def _indices(generator: Generator) -> Tensor:
 def _trained(findings: Findings, settings: Settings) -> None:
     picture = photograph(settings.picture, settings.sized(64, 256), multiple=4)[None]
     plan = settings.sized(Plan(6, 4, 3e-3, judged=1), Plan(500, 8, 3e-3, judged=1))
-    own, shares, rows = chequer(picture), {}, []
+    own = chequer(picture)
+    shares: dict[str, float] = {}
+    rows: list[tuple[str | float, ...]] = []
     findings.arrays["picture"] = shown(picture)
     for kind in progress(KINDS, "ways up", len(KINDS)):
         layout = Layout(widths=WIDTHS, blocks=1, down="max", up=kind)
