@@ -1,8 +1,10 @@
 """Every study runs on little data within seconds, draws all that its page shows, and says what can be checked."""
 
+import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ import torch
 from study_data import write_cifar, write_digits
 
 from img2img.studies import BY_NAME, STUDIES
+from img2img.studies.data import Labelled
 from img2img.studies.drawing import png
-from img2img.studies.folder import load, plain
+from img2img.studies.folder import load, make, plain
 from img2img.studies.study import Findings, Settings
 
 ALREADY_QUICK = ("convolution", "lenet", "unet")
@@ -81,3 +84,23 @@ def test_a_training_repeats_to_the_bit(data: Path) -> None:
     np.testing.assert_array_equal(again.arrays["kernels"], first.arrays["kernels"])
     other = load("lenet").run(Settings(quick=True, data=data, device="cpu", seed=1))
     assert not np.array_equal(other.arrays["kernels"], first.arrays["kernels"])
+
+
+def test_interrupted_in_a_training_nothing_half_is_left(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = Labelled.sample
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return sample(*args, **options)
+
+    monkeypatch.setattr(Labelled, "sample", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(BY_NAME["lenet"], Settings(quick=True, data=data, device="cpu"), tmp_path / "out" / "lenet")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_minutes_stop_a_training(data: Path) -> None:
+    short = load("lenet").run(Settings(quick=True, data=data, device="cpu", minutes=1e-9))
+    assert short.arrays["steps"] == [1]
