@@ -132,3 +132,22 @@ def test_interrupted_nothing_half_is_left(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "img2img: interrupted\n")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_data_it_is_said_in_one_line_how_to_get_it() -> None:
+    assert "--data DIR --download" in one_line(run("lenet"), 2)
+    Path("empty").mkdir()
+    assert "there is no MNIST in empty" in one_line(run("lenet", "--data", "empty"), 2)
+    assert [path.name for path in Path("studies").iterdir()] == []
+
+
+def test_all_makes_what_can_be_made_and_says_what_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = tuple(about for about in STUDIES if about.name in ("convolution", "lenet"))
+    monkeypatch.setattr("img2img.cli.study.STUDIES", some)
+    result = run("all", "--quick", "-o", "out")
+    assert result.exit_code == 1
+    assert re.fullmatch(r"img2img: error: study lenet: it needs MNIST.*\n", result.stderr)
+    assert result.stdout.splitlines() == [str(Path("out", name)) for name in ("convolution/index.html", "index.html")]
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    assert 'href="convolution/index.html"' in page
+    assert "it needs MNIST" in page
