@@ -78,7 +78,12 @@ def test_wieners_kernel_is_what_least_squares_finds() -> None:
     side = clean.shape[-1] - KERNEL + 1
     rows = F.unfold(noisy, KERNEL)[0].T
     middle = clean[0, 0, KERNEL // 2 :, KERNEL // 2 :][:side, :side].reshape(-1, 1)
-    learnt = Ridge(rows, middle).weights(1e-9).float().flatten()
+    ridge = Ridge(KERNEL**2, 1)
+    for part in zip(rows.split(50_000), middle.split(50_000), strict=True):
+        ridge.add(*part)
+    learnt = ridge.weights(1e-9).float().flatten()
+    exact = torch.linalg.lstsq(rows - rows.mean(0), middle - middle.mean(0)).solution.flatten()
+    torch.testing.assert_close(learnt, exact, atol=1e-3, rtol=0)
     assert float(F.cosine_similarity(learnt, wiener([clean[0]], 0.2).flatten(), dim=0)) > 0.995
 
 

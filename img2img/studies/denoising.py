@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,10 +105,6 @@ class Patches:
     clean: Tensor
     noisy: Tensor
 
-    def first(self, n: int) -> Patches:
-        """The first n."""
-        return Patches(self.clean[:n], self.noisy[:n])
-
 
 def run(settings: Settings) -> Findings:
     """Measure everything on the page."""
@@ -141,23 +138,42 @@ def patches(pictures: list[Tensor], n: int, seed: int) -> Patches:
 
 
 class Ridge:
-    """Least squares with a ridge, from sums over samples: weights that make `wanted` of `given` and a constant.
+    """Least squares with a ridge: weights that make what is wanted of what is given and a constant.
+
+    Samples come in as many parts as they please, for only sums over them are kept.
 
     Args:
-        given: (N, F).
-        wanted: (N, G).
+        features: F, numbers given of a sample.
+        wanted: G, numbers wanted of it.
     """
 
-    def __init__(self, given: Tensor, wanted: Tensor) -> None:
-        self.centre, self.target = given.double().mean(0), wanted.double().mean(0)
-        x, y = given.double() - self.centre, wanted.double() - self.target
-        self.products, self.answers = x.T @ x, x.T @ y
-        self.scale = max(float(x.square().mean()) * len(x), 1e-6)  # one sample alone has no variance
+    def __init__(self, features: int, wanted: int) -> None:
+        self.sum, self.products = torch.zeros(features + wanted).double(), torch.zeros(features, features +
+        wanted).double() self.features, self.count = features, 0
+
+    def add(self, given: Tensor, wanted: Tensor) -> None:
+        """Take in samples (N, F) and (N, G)."""
+        both = torch.cat((given, wanted), 1).double()
+        self.sum += both.sum(0)
+        self.products += both[:, : self.features].T @ both
+        self.count += len(both)
+
+    @property
+    def centre(self) -> Tensor:
+        """The mean of what was given, (F,)."""
+        return self.sum[: self.features] / self.count
+
+    @property
+    def target(self) -> Tensor:
+        """The mean of what was wanted, (G,)."""
+        return self.sum[self.features :] / self.count
 
     def weights(self, ridge: float) -> Tensor:
-        """(F, G), for a ridge relative to the mean square of a feature."""
-        eye = torch.eye(len(self.products), dtype=torch.float64)
-        return torch.linalg.solve(self.products + ridge * self.scale * eye, self.answers)
+        """(F, G), for a ridge relative to the sum of squares of a feature."""
+        centred = self.products - torch.outer(self.centre, self.sum)
+        products, answers = centred[:, : self.features], centred[:, self.features :]
+        scale = max(float(products.trace()) / self.features, 1e-6)  # one sample alone has no variance
+        return torch.linalg.solve(products + ridge * scale * torch.eye(self.features, dtype=torch.float64), answers)
 
     def predict(self, given: Tensor, weights: Tensor) -> Tensor:
         """(N, G)."""
@@ -189,10 +205,12 @@ def _samples(
     }
     curves: dict[str, list[float]] = {name: [] for name in forms}
     last: dict[str, Tensor] = {}
-    for n in progress(counts, "samples", len(counts)):
+    ridges = {"convolutional": Ridge(KERNEL**2, 1), "fully connected": Ridge(PATCH**2, PATCH**2)}
+    for before, n in progress(pairwise([0, *counts]), "samples", len(counts)):
         for name, (features, wanted) in forms.items():
-            own = learn.first(n)
-            ridge = Ridge(features(own.noisy), wanted(own.clean))
+            ridge = ridges[name]
+            for noisy, clean in zip(learn.noisy[before:n].split(512), learn.clean[before:n].split(512), strict=True):
+                ridge.add(features(noisy), wanted(clean))
             options = [ridge.weights(r) for r in RIDGES]
             errors = [
                 (ridge.predict(features(choose.noisy), w) - wanted(choose.clean)).square().mean() for w in options
