@@ -148,8 +148,9 @@ class Ridge:
     """
 
     def __init__(self, features: int, wanted: int) -> None:
-        self.sum, self.products = torch.zeros(features + wanted).double(), torch.zeros(features, features +
-        wanted).double() self.features, self.count = features, 0
+        self.sum = torch.zeros(features + wanted, dtype=torch.float64)
+        self.products = torch.zeros(features, features + wanted, dtype=torch.float64)
+        self.features, self.count = features, 0
 
     def add(self, given: Tensor, wanted: Tensor) -> None:
         """Take in samples (N, F) and (N, G)."""
