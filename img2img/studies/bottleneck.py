@@ -16,7 +16,7 @@ from ..core.encoder_decoder import EncoderDecoder, Layout
 from ..images import Picture
 from ..metrics import psnr, to_8bit
 from .fitting import Plan, fit, seeded
-from .pictures import crops, grey, photograph, photographs, shown
+from .pictures import crops_of, grey, photograph, photographs, shown
 from .study import Finding, Findings, Part, Settings, Table, progress
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def _one(
     settings: Settings,
 ) -> Measured:
     def batch(n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(learn_from), (n,), generator=generator, device=generator.device).tolist()
-        x = torch.cat([crops(learn_from[i], 1, CROP, generator) for i in chosen]) - 0.5
+        x = crops_of(learn_from, n, CROP, generator) - 0.5
         return x, x
 
     net = seeded(settings.seed, partial(auto_encoder, stride, channels))

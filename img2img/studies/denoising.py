@@ -17,7 +17,7 @@ from ..core.encoder_decoder import EncoderDecoder, Layout
 from ..metrics import psnr
 from .fitting import Plan, fit, seeded
 from .meter import measured
-from .pictures import crops, grey, photograph, photographs, shown
+from .pictures import crops, crops_of, grey, photograph, photographs, shown
 from .shipped import network, unfilled
 from .study import Finding, Findings, Part, Settings, Table, progress
 
@@ -126,6 +126,12 @@ def run(settings: Settings) -> Findings:
 def with_noise(x: Tensor, seed: int, sigma: float = SIGMA) -> Tensor:
     """A picture with Gaussian noise."""
     return x + sigma * torch.randn(x.shape, generator=Generator().manual_seed(seed))
+
+
+def noisy_crops(pictures: list[Tensor], side: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """A batch to train a denoiser with: crops of pictures with noise, and without."""
+    clean = crops_of(pictures, n, side, generator)
+    return clean + SIGMA * torch.randn(clean.shape, generator=generator, device=clean.device), clean
 
 
 def patches(pictures: list[Tensor], n: int, seed: int) -> Patches:
@@ -374,10 +380,7 @@ class DnCNN(nn.Module):
 def _depth(findings: Findings, learn_from: list[Tensor], picture: Tensor, noisy: Tensor, settings: Settings) -> None:
     plan = settings.sized(Plan(5, 4, 2e-3, judged=1), Plan(800, 16, 2e-3, judged=1))
 
-    def batch(n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(learn_from), (n,), generator=generator, device=generator.device).tolist()
-        clean = torch.cat([crops(learn_from[i], 1, 40, generator) for i in chosen])
-        return clean + SIGMA * torch.randn(clean.shape, generator=generator, device=clean.device), clean
+    batch = partial(noisy_crops, learn_from, 40)
 
     rows: list[tuple[str, float, float]] = []
     for depth in (1, *settings.sized(DEPTHS[:1], DEPTHS)):

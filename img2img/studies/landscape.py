@@ -14,10 +14,10 @@ from torch import Generator, Tensor, nn
 from ..core.blocks import Skip
 from ..core.encoder_decoder import EncoderDecoder, Layout
 from .data import cifar
-from .denoising import SIGMA
+from .denoising import noisy_crops
 from .fitting import Plan, classify, fit, seeded
 from .networks import Classifier
-from .pictures import crops, grey, photographs
+from .pictures import grey, photographs
 from .study import Finding, Findings, Part, Settings, Table, progress
 
 if TYPE_CHECKING:
@@ -114,11 +114,7 @@ def _unets(settings: Settings) -> dict[str, tuple[nn.Module, Callable[[nn.Module
     learn_from = [grey(p) for p in photographs(settings.sized(96, 256))]
     plan = settings.sized(Plan(4, 4, 2e-3, judged=1), Plan(800, 16, 2e-3, judged=1))
 
-    def batch(n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(learn_from), (n,), generator=generator, device=generator.device).tolist()
-        clean = torch.cat([crops(learn_from[i], 1, 48, generator) for i in chosen])
-        return clean + SIGMA * torch.randn(clean.shape, generator=generator, device=clean.device), clean
-
+    batch = partial(noisy_crops, learn_from, 48)
     noisy, clean = batch(settings.sized(4, 32), Generator().manual_seed(settings.seed + 1))
 
     def loss(model: nn.Module) -> Tensor:

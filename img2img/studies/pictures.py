@@ -99,6 +99,12 @@ def crops(picture: Tensor, n: int, side: int, generator: Generator) -> Tensor:
     return torch.where(mirrored.view(-1, 1, 1, 1), x.flip(-1), x)
 
 
+def crops_of(pictures: list[Tensor], n: int, side: int, generator: Generator) -> Tensor:
+    """Random crops of several pictures, each drawn equally often, as `crops` makes them."""
+    chosen = torch.randint(len(pictures), (n,), generator=generator, device=generator.device).tolist()
+    return torch.cat([crops(pictures[i], 1, side, generator) for i in chosen])
+
+
 def photographs(side: int = 256) -> list[Tensor]:
     """Photographs that come with scikit-image, to learn from: each (3, H, W), the longer side at most so long.
 
