@@ -295,7 +295,10 @@ def _claims(findings: Findings, found: Sequence[Measured], width: int) -> None:
         )
     depths = sorted({m.depth for m in found})
     if len(depths) > 1:
-        by_depth = {d: float(np.mean([m.nonlinear for m in found if m.depth == d])) for d in depths}
+        # Only bottlenecks that were trained at every depth: else depths would differ in these, too.
+        everywhere = set.intersection(*({m.bottleneck for m in found if m.depth == d} for d in depths))
+        fair = [m for m in found if m.bottleneck in everywhere]
+        by_depth = {d: float(np.mean([m.nonlinear for m in fair if m.depth == d])) for d in depths}
         shallow, deep = by_depth[depths[0]], by_depth[depths[-1]]
         claim(
             "nonlinear",
