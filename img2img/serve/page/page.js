@@ -190,6 +190,7 @@ function run() {
     refresh(item);
   }
   pump();
+  if ($("results").getBoundingClientRect().top > innerHeight / 2) $("results").scrollIntoView(); // on a phone
 }
 
 function pump() {
@@ -689,7 +690,8 @@ function listen() {
   $("fit").addEventListener("click", fit);
   $("one").addEventListener("click", () => zoom(1 / view.zoom));
   $("split").addEventListener("input", () => split($("split").value / 100));
-  $("enter").addEventListener("click", () => {
+  $("token").addEventListener("submit", (event) => {
+    event.preventDefault();
     page.token = $("word").value;
     $("token").hidden = true;
     begin();
