@@ -312,6 +312,21 @@ def translate_ablation(**settings: Any) -> None:
     translation_ablation.run(translation_ablation.Settings(**settings), echo=click.echo)
 
 
+@bench.command("serve")
+@click.option("--clients", type=click.IntRange(1), default=8, show_default=True, help="That post at one time.")
+@click.option("--seconds", type=options.Positive(), default=60, show_default=True, help="Of load.")
+@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Of the picture that they post.")
+@_rounds(3)
+@click.option("--engine", type=click.Choice(("auto", "onnx", "torch")), default="onnx", show_default=True)
+@_out
+@debug
+def serve(**settings: Any) -> None:
+    """Requests a second of the service, its memory, and the same picture by the service and by the command."""
+    from img2img.benchmarks import serve_load
+
+    serve_load.run(serve_load.Settings(**settings), echo=click.echo)
+
+
 @bench.command("translate-speed")
 @_models_of("translate", "Weights to measure; may be given several times.  [default: all]")
 @_rounds(3)
