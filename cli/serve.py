@@ -119,6 +119,7 @@ def serve(
         from img2img.serve.server import serve as run
     except ImportError as error:
         raise click.ClickException(f"it needs {error.name}: pip install 'img2img-suite[serve]'") from error
+    from img2img.engines.choose import has_gpu
     from img2img.serve.settings import Limits
     from img2img.serve.suite import Suite
 
@@ -132,6 +133,8 @@ def serve(
                 f"--host {host}: others could use this machine; --token WORD (or IMG2IMG_TOKEN) makes them give one"
             )
         say_note(f"--host {host}: other machines can connect, and nothing is encrypted; use a proxy with TLS")
+    if computing["engine"] == computing["device"] == computing["precision"] == "auto" and not has_gpu():
+        computing["engine"] = "onnx"  # a quarter of the memory, and soonest for small pictures (docs/serve.md)
     limits = Limits(body=max_body * MIB, pixels=max_pixels, queue=queue, seconds=seconds, folder=max_folder * MIB)
     suite = Suite(
         img2img.__version__,

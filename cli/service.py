@@ -207,7 +207,7 @@ def perform(name: str, arguments: Arguments, source: Path, target: Path) -> dict
     return facts | ({"lost": [*lost]} if lost else {})
 
 
-MANY = 1_000_000  # pictures are expected, so that `--engine auto` takes what is fastest, not what starts first
+MANY = 1_000_000  # pictures are expected: `--engine auto` takes what is fastest, and the same for every request
 
 
 def models() -> list[dict[str, Any]]:
