@@ -68,7 +68,7 @@ def run(settings: Settings) -> Findings:
     rows: list[tuple[str | float, ...]] = []
     grid = settings.sized(3, 13)
     for name, (model, loss) in progress(networks.items(), "landscapes", len(networks)):
-        start = float(loss(model))
+        start = loss_at(model, loss, [])
         plane = surface(model, loss, grid, settings.seed)
         worst = steepest(model, loss, settings.sized(2, 12), settings.seed)
         curvature = largest_eigenvalue(model, loss, settings.sized(2, 15), settings.seed)
