@@ -232,7 +232,8 @@ def _samples(
     needed = {name: next(n for n, v in zip(counts, curves[name], strict=True) if v >= level) for name in forms}
     few, many = needed["convolutional"], needed["fully connected"]
     findings.sentences["samples"] = Finding(
-        f"{level:.2f} dB, which both reach, the convolutional one reaches with {few} patches and the fully connected one "
+        f"{level:.2f} dB, which both reach, the convolutional one reaches with {few} patches and the fully connected "
+        f"one "
         f"with {many}. With all {counts[-1]} they come to {curves['convolutional'][-1]:.2f} and "
         f"{curves['fully connected'][-1]:.2f} dB (noisy: {psnr(trial.noisy, trial.clean):.2f} dB).",
         {"level": level, "fully_connected": many, "convolutional": few},
