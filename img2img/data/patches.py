@@ -1,6 +1,6 @@
 """Random crops of photographs: decoded once, kept on the device, cropped and flipped there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,18 @@ def load_rgb(path: Path) -> np.ndarray:
     return np.broadcast_to(samples, (*samples.shape[:2], 3)) if samples.shape[2] == 1 else samples
 
 
-def load_all(paths: Sequence[Path], smallest_side: int = 1) -> tuple[list[np.ndarray], list[str]]:
-    """All readable pictures at least smallest_side high and wide, and a line for each left out."""
+def made_smaller(samples: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) uint8, its sides divided by a factor, antialiased (Lanczos)."""
+    from PIL import Image
+
+    size = [max(1, round(side / factor)) for side in (samples.shape[1], samples.shape[0])]
+    return np.asarray(Image.fromarray(samples).resize((size[0], size[1]), Image.Resampling.LANCZOS))
+
+
+def load_all(
+    paths: Sequence[Path], smallest_side: int = 1, factor: Callable[[Path], float] = lambda path: 1.0
+) -> tuple[list[np.ndarray], list[str]]:
+    """All readable pictures of at least smallest_side, made smaller by a factor first; a line for each left out."""
     images, problems = [], []
     for path in paths:
         try:
@@ -31,6 +41,8 @@ def load_all(paths: Sequence[Path], smallest_side: int = 1) -> tuple[list[np.nda
         except ImageError as error:
             problems.append(f"{path}: {error}")
             continue
+        if (by := factor(path)) != 1:
+            image = made_smaller(np.ascontiguousarray(image), by)
         if min(image.shape[:2]) < smallest_side:
             problems.append(f"{path}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {smallest_side}")
         else:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ CROP = 256  # side of the validation crops
 
 
 def load_photographs(
-    recipe: Recipe, data: Path, device: torch.device, smallest_side: int | None = None
+    recipe: Recipe,
+    data: Path,
+    device: torch.device,
+    smallest_side: int | None = None,
+    smaller: Mapping[str, float] | None = None,
 ) -> tuple[PatchSource, list[Tensor]]:
     """Crops of the training pictures, and the middle of each held-out one: (1, 3, h, w) in [0, 1].
 
-    Pictures that cannot be read or are smaller than `smallest_side` (the recipe's crops) are named on stderr.
+    Pictures that cannot be read or are smaller than `smallest_side` (the recipe's crops) are named on stderr. Those of
+    a folder that `smaller` names are made smaller by its factor first, so that what noise they have goes.
 
     Raises:
         TrainingError: no usable pictures to train on or to hold out, or no folder that `repeat` names.
@@ -36,8 +41,12 @@ def load_photographs(
             f"{data} has no folder {', '.join(sorted(missing))} whose pictures could be drawn more often"
         )
     often = [path for path, folder in zip(training, folders, strict=True) for _ in range(recipe.repeat.get(folder, 1))]
-    images, problems = load_all(often, smallest_side or max(phase.patch for phase in recipe.phases))
-    crops, more = load_all(held_out)
+
+    def factor(path: Path) -> float:
+        return (smaller or {}).get(path.relative_to(data).parts[0], 1.0)
+
+    images, problems = load_all(often, smallest_side or max(phase.patch for phase in recipe.phases), factor)
+    crops, more = load_all(held_out, factor=factor)
     tell_left_out(list(dict.fromkeys(problems + more)))
     if not crops:
         raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
