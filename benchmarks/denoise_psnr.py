@@ -195,12 +195,17 @@ def _methods(settings: Settings) -> list[Method]:
 
 
 def _models(settings: Settings) -> Iterator[Method]:
-    """Each model told the true level, and each estimating it, which is what a user gets and the picture shows."""
+    """Each model told the true level, and estimating it, as a user gets it; blind ones have no other way."""
     from img2img.checkpoints import names
     from img2img.tasks.denoise import Denoiser
 
     for name in settings.models if settings.models is not None else names("denoise"):
         denoiser = Denoiser.from_pretrained(name, device=settings.device, precision=settings.precision)
+        if denoiser.blind:
+            yield Method(name, denoise_with(denoiser, "auto"), shown=True)
+            if settings.tta:
+                yield Method(f"{name}, tta", denoise_with(denoiser, "auto", tta=True))
+            continue
         yield Method(name, denoise_with(denoiser), shown=not settings.auto)
         if settings.tta:
             yield Method(f"{name}, tta", denoise_with(denoiser, tta=True))

@@ -214,9 +214,9 @@ def pngs() -> Iterator[Case]:
 
 def jpegs() -> Iterator[Case]:
     """JPEG, and what lies behind one."""
-    for name, options in {
+    for name, options in dict[str, dict[str, Any]]({
         "444": {"subsampling": 0}, "422": {"subsampling": 1}, "420": {"subsampling": 2}, "progressive": {"progressive": True},
-    }.items():  # fmt: skip
+    }).items():  # fmt: skip
         data = pil(PICTURE, "JPEG", quality=80, **options)
         layer = Image.open(io.BytesIO(data)).layer  # type: ignore[attr-defined]
 
@@ -299,11 +299,11 @@ def tiffs() -> Iterator[Case]:
     for kind in ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"):
         samples = (PIXELS.astype(float) / 3 - (40 if kind[0] != "u" else 0)).astype(kind)
         yield Case(f"type_{kind}.tif", tif(samples, photometric="rgb"), {"samples": same(samples)})
-    for name, options in {
+    for name, options in dict[str, dict[str, Any]]({
         "lzw": {"compression": "lzw"}, "zstd": {"compression": "zstd"}, "deflate": {"compression": "deflate", "predictor": True},
         "packbits": {"compression": "packbits"}, "tiles": {"tile": (16, 16)}, "big_endian": {"byteorder": ">"},
         "big": {"bigtiff": True},
-    }.items():  # fmt: skip
+    }).items():  # fmt: skip
         yield Case(f"{name}.tif", tif(PIXELS, photometric="rgb", **options), {"pixels": same(PIXELS)})
     planes = np.moveaxis(PIXELS, 2, 0).copy()
     yield Case("planes.tif", tif(planes, photometric="rgb", planarconfig="separate"), {"pixels": same(PIXELS)})

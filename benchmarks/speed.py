@@ -281,7 +281,7 @@ def _contenders(
 ) -> dict[str, tuple[float | None, Callable[[], object]]]:
     """By name: thousands of multiplications per pixel (networks only), and a call that denoises ``noisy``."""
     from img2img.tasks.denoise import Denoiser
-    from img2img.tasks.denoise.networks import UNET
+    from img2img.tasks.denoise.networks import BLIND, UNET
 
     image = (noisy.transpose(2, 0, 1) / 255).astype(np.float32)
     square = torch.rand(1, 3, 256, 256)  # a multiple of every network's stride
@@ -294,7 +294,11 @@ def _contenders(
     for model in models:
         for precision in settings.precisions:
             denoiser = Denoiser.from_pretrained(model, settings.device, precision, engine="torch")
-            cost = kmac_per_pixel(UNET.build(load_checkpoint(model)), square, torch.tensor([SIGMA / 255]))
+            network = (BLIND if denoiser.blind else UNET).build(load_checkpoint(model))
+            cost = kmac_per_pixel(network, square, torch.full((1, 1, 1, 1), SIGMA / 255))
+            if denoiser.blind:
+                found[f"{model}, {precision}"] = cost, partial(denoiser, image)
+                continue
             found[f"{model}, {precision}"] = cost, partial(denoiser, image, sigma=SIGMA / 255)
             found[f"{model}, {precision}, sigma auto"] = None, partial(denoiser, image)
     if settings.peers:

@@ -145,7 +145,7 @@ def sigma(**settings: Any) -> None:
 
 @bench.command()
 @_data
-@_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-fast", "denoise-best"))
+@_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-photo", "denoise-fast"))
 @_limit
 @_out
 @options.device
@@ -156,6 +156,23 @@ def photo(**settings: Any) -> None:
     from img2img.benchmarks import photographs
 
     photographs.run(photographs.Settings(**settings), echo=click.echo)
+
+
+@bench.command()
+@_data_folder("Folder of pairs NAME_real.* and NAME_mean.*, the mean of many shots.", required=True)
+@_models_of("denoise", "Weights to measure; several times.", default=("denoise-photo", "denoise-fast"))
+@_limit
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Measure scikit-image and OpenCV as well.")
+@click.option("--bm3d", is_flag=True, help="Measure BM3D as well: tens of seconds a picture.")
+@_out
+@options.device
+@options.precision
+@debug
+def real(**settings: Any) -> None:
+    """Photographs by real cameras, beside the mean of many shots of the same scene."""
+    from img2img.benchmarks import real_noise
+
+    real_noise.run(real_noise.Settings(**settings), echo=click.echo)
 
 
 _codecs = _models_of("compress", "Weights to measure; may be given several times.  [default: all]")
