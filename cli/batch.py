@@ -183,6 +183,9 @@ class Report:
         job = result.job
         if result.lost:
             self.lost(job.source, ", ".join(result.lost))
+        if note := result.facts.get("note"):
+            with self.bar.external_write_mode(sys.stderr):
+                say_note(f"{'standard input' if job.source == STREAM else job.source}: {note}")
         if job.target == STREAM:
             return
         line = os.fsencode(job.target)  # not every file name is text

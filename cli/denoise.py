@@ -22,15 +22,33 @@ GREY_LEVELS = 255
     type=options.AutoOr(click.FloatRange(0, GREY_LEVELS), "a number from 0 to 255"),
     default="auto",
     show_default=True,
-    help="Standard deviation of the noise in grey levels, 0 to 255; auto estimates it.",
+    help="Standard deviation of white noise in grey levels, 0 to 255; auto: whatever noise a photograph has.",
 )
-@options.weights("denoise", default="denoise-fast")
+@click.option(
+    "--model",
+    type=options.WeightsName("denoise"),
+    help="See img2img weights list.  [default: denoise-photo while --sigma is auto, else denoise-fast]",
+)
 @click.option(
     "--strength",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    show_default=True,
+    help="0 leaves the picture as it is, 1 takes all noise away; up to 2: more than was found, with fine detail.",
+)
+@click.option(
+    "--luma",
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="0 leaves the picture as it is, 1 takes all noise away.",
+    help="0 keeps the grain of lightness, 1 takes it away.",
+)
+@click.option(
+    "--chroma",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="0 keeps the blotches of colours, 1 takes them away.",
 )
 @click.option(
     "--channels",
@@ -48,8 +66,10 @@ GREY_LEVELS = 255
 def denoise(
     batch: BatchOptions,
     sigma: float | None,
-    model: str,
+    model: str | None,
     strength: float,
+    luma: float,
+    chroma: float,
     tta: bool,
     format: str | None,
     quality: int | None,
@@ -67,9 +87,13 @@ def denoise(
     def prepare(pictures: int) -> "Task[Frames, Frames]":
         from img2img.front import Denoiser
 
-        denoiser = kept(Denoiser.from_pretrained, model, **computing, pictures=pictures)
-        files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
         level: Any = "auto" if sigma is None else sigma
-        return task_of(denoiser.operation(sigma=level, strength=strength, tta=tta, channels=channels, **files))
+        weights = model or Denoiser.default_model({"sigma": level})
+        denoiser = kept(Denoiser.from_pretrained, weights, **computing, pictures=pictures)
+        if sigma is not None and denoiser.pipeline.blind:
+            raise click.UsageError(f"{model} finds the noise itself: leave out --sigma, or use --model denoise-fast")
+        how: dict[str, Any] = {"strength": strength, "tta": tta, "luma": luma, "chroma": chroma, "channels": channels}
+        how |= {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+        return task_of(denoiser.operation(sigma=level, **how))
 
     run(batch, picture_naming("_denoised", format), prepare)

@@ -7,7 +7,7 @@ from img2img.metrics import psnr8
 from img2img.tasks.denoise import Denoiser
 
 HERE = Path(__file__).parent
-WEIGHTS = "denoise-fast"
+WEIGHTS = "denoise-photo"
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     result = HERE / "denoised.png"
     write_picture(picture.with_array(denoised), result, "png")
     print(f"{HERE.name}/noisy.png, {picture.width}x{picture.height}, weights {WEIGHTS}")
-    print(f"noise, estimated: {255 * denoiser.estimate_sigma(noisy):.1f} grey levels")
+    print(f"noise found:      {255 * denoiser.estimate_sigma(noisy):.1f} grey levels")
     print(f"PSNR before:      {psnr8(clean, noisy):.2f} dB")
     print(f"PSNR after:       {psnr8(clean, denoised):.2f} dB")
     print(f"the result is in  {result}")

@@ -24,7 +24,7 @@ import img2img
 from .checkpoints import build, index, load_checkpoint, names, read_header, weights_file
 from .engines.torch_engine import TorchEngine
 from .errors import ExportError
-from .tasks.denoise import Denoiser, DenoisingUNet
+from .tasks.denoise import BlindDenoiser, Denoiser, DenoisingUNet
 from .tasks.translate import Translator, UNetGenerator
 from .tasks.translate.coding import Coding, Lab
 
@@ -141,7 +141,7 @@ def load_subject(name_or_file: str | Path) -> Subject:
     shipped = str(name_or_file) in names()
     path = weights_file(str(name_or_file)) if shipped else Path(name_or_file)
     header = read_header(path)
-    makers = {"unet": denoiser, "generator": translator}
+    makers = {"unet": denoiser, "blind": blind_denoiser, "generator": translator}
     if header.get("network") not in makers:
         raise ExportError(
             f"weights {name_or_file} hold a {header.get('network')!r} network; "
@@ -168,6 +168,38 @@ def denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
         lambda image, sigma: torch.from_numpy(pipeline(image.numpy(), sigma)),
         channels=3,
         inputs={"image": IMAGE.format(channels=3) + ", with noise" + GREY, "sigma": SIGMA},
+        output=RESULT.format(channels=3) + ", not clamped",
+        facts=facts,
+    )
+
+
+class BlindGraph(nn.Module):
+    """A blind denoiser that takes away all noise it finds.
+
+    Shape:
+        image: (B, 3, H, W) in [0, 1]; any H, W >= 1.
+        returns: (B, 3, H, W), not clamped.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        denoised: Tensor = self.model(image, torch.ones(1, 1, 1, 1))
+        return denoised
+
+
+def blind_denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
+    """A denoiser that finds the noise itself, as a Subject."""
+    checkpoint = load_checkpoint(name_or_file)
+    pipeline = Denoiser(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
+    return Subject(
+        str(name_or_file),
+        BlindGraph(build(checkpoint, "blind", BlindDenoiser)).eval(),
+        lambda image, _: torch.from_numpy(pipeline(image.numpy())),
+        channels=3,
+        inputs={"image": IMAGE.format(channels=3) + ", with noise" + GREY},
         output=RESULT.format(channels=3) + ", not clamped",
         facts=facts,
     )

@@ -7,13 +7,13 @@ may be, kinds.py says. The classes here speak of pictures; the pipelines in task
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack, cast
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from .operations import Apply, ForFile, Operation, changed, of_images, refuse
 
 if TYPE_CHECKING:
     from .tasks.compress import Target, View
+    from .tasks.denoise.pipeline import FoundNoise
 
 C = TypeVar("C", bound="_Task")
 
@@ -33,6 +34,7 @@ GREY_LEVELS = 255
 COMPRESSED = ".i2i"
 COMPUTING = ("device", "precision", "engine", "tile")
 LONGEST_HEADER = 100  # bytes
+NONE_FOUND = 0.5  # grey levels: what rounding to 8 bits alone may be taken for
 
 
 @contextmanager
@@ -72,6 +74,11 @@ class _Task:
             return cls(cls._load(computing if model is None else {"name_or_file": model, **computing}))
 
     @classmethod
+    def default_model(cls, options: Mapping[str, Any]) -> str | None:
+        """The weights for these options of a call, where none are named; None leaves it to the pipeline."""
+        return None
+
+    @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
         raise NotImplementedError
 
@@ -85,6 +92,19 @@ class _Pictures(_Task):
         with in_our_words():
             was = given(x)
             return answer(changed(was.frames, for_file)[0], was, self.suffix, written)
+
+
+class Denoised(TypedDict, total=False):
+    """How a picture is denoised, as `denoise` says."""
+
+    strength: float
+    tta: bool
+    luma: float
+    chroma: float
+
+
+class DenoisedAndWritten(Denoised, Written, total=False):
+    """And how the answer is given."""
 
 
 class Denoiser(_Pictures):
@@ -105,17 +125,17 @@ class Denoiser(_Pictures):
 
         return Pipeline.from_pretrained(**arguments)
 
+    @classmethod
+    def default_model(cls, options: Mapping[str, Any]) -> str | None:
+        """Who knows the level of white noise is served best by the network that is told it."""
+        return None if options.get("sigma", "auto") == "auto" else "denoise-fast"
+
     def __call__(
-        self,
-        x: Any,
-        *,
-        sigma: float | Literal["auto"] = "auto",
-        strength: float = 1.0,
-        tta: bool = False,
-        **written: Unpack[Written],
+        self, x: Any, *, sigma: float | Literal["auto"] = "auto", **options: Unpack[DenoisedAndWritten]
     ) -> Any:
         """Denoise a picture; see `denoise`."""
-        return self._answer(x, written, self._for_file(sigma, strength, tta))
+        how = {name: options.pop(name) for name in Denoised.__annotations__ if name in options}  # type: ignore[misc]
+        return self._answer(x, cast(Written, options), self._for_file(sigma, how))
 
     def operation(
         self,
@@ -123,35 +143,60 @@ class Denoiser(_Pictures):
         sigma: float | Literal["auto"] = "auto",
         strength: float = 1.0,
         tta: bool = False,
+        luma: float = 1.0,
+        chroma: float = 1.0,
         channels: Literal["colours", "all"] = "colours",
         **files: Any,
     ) -> Operation[Frames, Frames]:
         """What is done to files.
 
         Args:
-            sigma: as of `denoise`, as the next two.
-            strength: 0 to 1.
+            sigma: as of `denoise`, as the next four.
+            strength: 0 to 2.
             tta: whether flips and turns are denoised, too.
+            luma: 0 to 1.
+            chroma: 0 to 1.
             channels: `all` denoises further channels, too.
             files: what `operations.of_images` takes.
         """
         if sigma == "auto":
             _ = self.pipeline.estimator  # read now: if it is damaged, that is no fault of a picture
-        return of_images(self._for_file(sigma, strength, tta), further=channels == "all", **files)
+        how = {"strength": strength, "tta": tta, "luma": luma, "chroma": chroma}
+        return of_images(self._for_file(sigma, how), further=channels == "all", **files)
 
-    def _for_file(self, sigma: float | Literal["auto"], strength: float, tta: bool) -> ForFile:
+    def _for_file(self, sigma: float | Literal["auto"], how: dict[str, Any]) -> ForFile:
         if sigma != "auto" and not 0 <= sigma <= GREY_LEVELS:
             raise InputError(f"sigma is 'auto' or a number of grey levels from 0 to {GREY_LEVELS}, not {sigma!r}")
 
+        def find(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+            """Each frame by itself: what a blind network finds in it is all that it needs."""
+            return self.pipeline(image, **how), facts_of(self.pipeline.find_noise(image))
+
         def clean(image: np.ndarray, level: float) -> tuple[np.ndarray, dict[str, Any]]:
-            return self.pipeline(image, level, strength, tta), {"sigma": round(level * GREY_LEVELS, 2)}
+            return self.pipeline(image, level, **how), {"sigma": round(level * GREY_LEVELS, 2)}
 
         def for_file(images: Sequence[np.ndarray]) -> Apply:
             """One level for all frames of a file: their camera was one."""
+            if self.pipeline.blind and sigma == "auto":
+                return find
             level = median(map(self.pipeline.estimate_sigma, images)) if sigma == "auto" else sigma / GREY_LEVELS
             return partial(clean, level=level)
 
         return for_file
+
+
+def facts_of(found: FoundNoise) -> dict[str, Any]:
+    """What is said of the noise that was found, in grey levels of 255."""
+
+    def levels(value: float) -> float:
+        return round(value * GREY_LEVELS, 2)
+
+    facts: dict[str, Any] = {"sigma": levels(found.sigma)}
+    facts["channels"] = dict(zip(("red", "green", "blue"), map(levels, found.channels), strict=True))
+    facts |= {name: levels(value) for name in ("shadows", "lights") if (value := getattr(found, name)) is not None}
+    if facts["sigma"] < NONE_FOUND:
+        facts["note"] = "no noise found"
+    return facts
 
 
 class Translator(_Pictures):
@@ -537,7 +582,8 @@ def denoise(x: Any, *, model: str | os.PathLike[str] | None = None, **options: A
             float in [0, 1]; a tensor (C, H, W) or (B, C, H, W) of uint8 or float. Two or four channels are grey or RGB
             and alpha, which is kept.
         model: name or file of the weights.
-        options: sigma, the noise's standard deviation in grey levels of 255, or `auto`; strength, 0 to 1; tta; where
+        options: sigma, the standard deviation of white noise in grey levels of 255, or `auto`: whatever noise there is;
+            strength, 0 to 2; luma and chroma, 0 to 1, for lightness and colours apart; tta; where
             and how it is computed (device, precision, engine, tile); how the answer is given (`kinds.Written`).
 
     Returns:
@@ -553,7 +599,7 @@ def denoise(x: Any, *, model: str | os.PathLike[str] | None = None, **options: A
         (8, 8)
     """
     computing, own = parted(options)
-    return pretrained(Denoiser, model, computing)(x, **own)
+    return pretrained(Denoiser, model or Denoiser.default_model(own), computing)(x, **own)
 
 
 def translate(x: Any, *, model: str | os.PathLike[str], **options: Any) -> Any:

@@ -56,9 +56,9 @@ def process(task: str, data: bytes, *, format: str | None = None, **options: Any
     computing, own = front.parted(options)
     keeping = Keeping(**{name: own.pop(name) for name in Keeping._fields if name in own})
     with front.in_our_words():
-        operation: Operation[Any, Any] = front.pretrained(TASKS[task], model, computing).operation(
-            **own, keeping=keeping
-        )
+        operation: Operation[Any, Any] = front.pretrained(
+            TASKS[task], model or TASKS[task].default_model(own), computing
+        ).operation(**own, keeping=keeping)
         result, facts = operation.apply(operation.read(BytesIO(data)), format or ours)
         stream = BytesIO()
         lost = operation.write(result, stream, format or ours)

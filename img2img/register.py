@@ -77,6 +77,7 @@ TASKS = (
         networks={
             "unet": "img2img.tasks.denoise.model:DenoisingUNet",
             "estimator": "img2img.tasks.denoise.model:NoiseEstimator",
+            "blind": "img2img.tasks.denoise.model:BlindDenoiser",
         },
         trainings=(Training("denoise", "img2img.tasks.denoise.train:build", "denoise-fast"),),
         graphs="img2img.tasks.denoise.networks:NETWORKS",

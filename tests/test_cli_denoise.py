@@ -125,12 +125,12 @@ def test_too_large_a_picture_fails_alone(model: str) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("--model", "denoise-nothing"), "there are denoise-fast, "),
+        (("--model", "denoise-nothing"), "there are denoise-photo, "),
         (("--sigma", "300"), "300"),
         (("--sigma", "much"), "'much' is neither auto nor a number from 0 to 255"),
         (("--sigma", "nan"), "'nan' is neither auto nor a number from 0 to 255"),
-        (("--strength", "2"), "2"),
-        (("--format", "gif"), "gif"),
+        (("--strength", "3"), "3"),
+        (("--format", "doc"), "doc"),
         (("--tile", "1"), "'1' is neither auto nor a whole number from 32 on"),
         (("--device", "abacus"), "abacus"),
         (("-o", "x.bmp"), "does not tell a format"),

@@ -168,7 +168,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no image": (lambda: clean(b"abc"), "known format"),
     "no file": (lambda: clean("nowhere.png"), "nowhere.png: cannot be read"),
     "a level": (lambda: img2img.denoise(NOISY, sigma=300), "sigma"),
-    "a strength": (lambda: clean(NOISY, strength=2), "strength"),
+    "a strength": (lambda: clean(NOISY, strength=3), "strength"),
     "a model": (lambda: img2img.denoise(NOISY, model="nobody"), "nobody"),
     "a device": (lambda: img2img.denoise(NOISY, device="abacus"), "abacus"),
     "a kind": (lambda: clean(NOISY, kind="painting"), "painting"),

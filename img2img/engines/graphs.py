@@ -99,6 +99,7 @@ def graph_of(checkpoint: Checkpoint, network: Network) -> bytes:
     examples = network.examples(checkpoint.header, np.random.default_rng(0), *TRACED)
     model = trace(_rooted(module, network.prefix), dict(zip(network.inputs, examples, strict=True)))
     _refer(model, checkpoint)
+    _shorten(model.graph)
     model.producer_name, model.producer_version = "img2img", img2img.__version__
     onnx.helper.set_model_props(model, {"weights_sha256": checkpoint.sha256, "torch": str(torch.__version__)})
     data: bytes = model.SerializeToString(deterministic=True)
@@ -142,15 +143,17 @@ def _rooted(module: nn.Module, prefix: str) -> nn.Module:
     if not prefix:
         return module
 
+    inner, _, outer = prefix.rpartition(".")[::-1]
+
     class Root(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.add_module(prefix, module)
+            self.add_module(inner, module)
 
         def forward(self, *inputs: torch.Tensor) -> Any:
             return module(*inputs)
 
-    return Root().eval()
+    return _rooted(Root().eval(), outer)
 
 
 def _refer(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
@@ -182,6 +185,25 @@ def _refer(model: onnx.ModelProto, checkpoint: Checkpoint) -> None:
     nodes = [*casts, *model.graph.node]
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)
+
+
+def _shorten(graph: onnx.GraphProto) -> None:
+    """Number what nodes hand on: exporters call it by the way through the modules, which is half of a file."""
+    kept = {value.name for value in [*graph.input, *graph.output, *graph.initializer]}
+    short: dict[str, str] = {}
+
+    def named(name: str) -> str:
+        return name if not name or name in kept else short.setdefault(name, f"{len(short):x}")
+
+    for node in graph.node:
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            return  # branches see the names around them; none of our networks has any
+    for node in graph.node:
+        node.ClearField("name")
+        node.ClearField("doc_string")
+        for names in (node.input, node.output):
+            names[:] = [named(name) for name in names]
+    graph.ClearField("value_info")
 
 
 def layout(path: Path) -> tuple[dict[str, Any], int]:

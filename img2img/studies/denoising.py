@@ -28,7 +28,7 @@ SIGMA = 25 / 255
 PATCH = 12  # side of the pictures of the first experiment
 KERNEL = 7
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-SHIPPED = ("denoise-fast", "denoise-best")
+SHIPPED = ("denoise-fast",)
 WIDTH = 16
 DEPTHS = (2, 4, 7)  # of the DnCNN-like networks
 

@@ -1,4 +1,4 @@
-"""Noise removal: a U-Net of residual blocks that is told the noise level, and a small network that estimates it.
+"""Noise removal: a U-Net of residual blocks, told the noise level or finding it by a small network beside it.
 
 Its names are imported when they are first used: who only runs a network need not wait for PyTorch.
 """
@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .model import DenoisingUNet, NoiseEstimator
+    from .model import BlindDenoiser, DenoisingUNet, NoiseEstimator
     from .pipeline import Denoiser
 
-__all__ = ["Denoiser", "DenoisingUNet", "NoiseEstimator"]
+__all__ = ["BlindDenoiser", "Denoiser", "DenoisingUNet", "NoiseEstimator"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from .model import DenoisingUNet
+from .model import BlindDenoiser, DenoisingUNet, spread
 
 
 def l1(denoised: Tensor, clean: Tensor) -> Tensor:
@@ -72,3 +72,31 @@ class EstimatorObjective(nn.Module):
         predicted = self.model(noisy).float()
         wanted = nn.functional.adaptive_avg_pool2d(sigma, predicted.shape[-2:]).clamp_min(self.floor).log()
         return {"loss": (predicted - wanted).abs().mean()}
+
+
+class BlindObjective(nn.Module):
+    """The loss of the denoised picture, and a tenth of the estimator's error in the logarithm of the noise level.
+
+    What the noise level is, the pair itself says: the root mean square of the difference in each 16x16 pixels.
+
+    Shape:
+        batch: clean and noisy (B, 3, H, W), H and W multiples of 16; returns scalars by name.
+    """
+
+    floor = 0.25 / 255
+    share = 0.002  # L1 is about 0.01, the logarithm's error about 0.3
+
+    def __init__(self, model: BlindDenoiser, loss: str = "l1") -> None:
+        super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
+        self.model, self.loss = model, LOSSES[loss]
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        clean, noisy = batch
+        log_sigma = self.model.estimator(noisy).float()
+        denoised = self.model.unet(noisy, spread(log_sigma, noisy)).float()
+        there = nn.functional.avg_pool2d((noisy - clean).square(), 16).sqrt().clamp_min(self.floor)
+        level = (log_sigma - there.log()).abs().mean()
+        loss = self.loss(denoised, clean)
+        return {"loss": loss + self.share * level, "picture": loss, "level": level}

@@ -26,9 +26,27 @@ def _estimator(checkpoint: Checkpoint) -> nn.Module:
     return build(checkpoint, "estimator", NoiseEstimator)
 
 
+def _blind(checkpoint: Checkpoint) -> nn.Module:
+    from .model import BlindDenoiser
+
+    return build(checkpoint, "blind", BlindDenoiser)
+
+
+def _estimator_of_blind(checkpoint: Checkpoint) -> nn.Module:
+    from .model import BlindDenoiser
+
+    return build(checkpoint, "blind", BlindDenoiser).estimator
+
+
 def _picture(header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> np.ndarray:
     channels = header["config"].get("channels", 3)
     return random.random((1, channels, height, width), dtype=np.float32)
+
+
+def _with_amount(
+    header: Mapping[str, Any], random: np.random.Generator, height: int, width: int
+) -> tuple[np.ndarray, ...]:
+    return _picture(header, random, height, width), random.random((1, 1, 1, 1), dtype=np.float32) * 2
 
 
 def _noisy(header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, ...]:
@@ -43,5 +61,19 @@ UNET = Network("unet", _unet, ("noisy", "sigma"), _noisy, prefix="unet")
 ESTIMATOR = Network(
     "estimator", _estimator, ("noisy",), lambda *args: (_picture(*args),), prefix="estimator", level=0.01 / 0.05
 )
+# noisy (B, 3, H, W), amount (B, 1, 1, 1) to the denoised picture; and log sigma (B, 3, ceil(H / 16), ceil(W / 16))
+BLIND = Network("blind", _blind, ("noisy", "amount"), _with_amount, prefix="blind")
+FINDER = Network(
+    "finder",
+    _estimator_of_blind,
+    ("noisy",),
+    lambda *args: (_picture(*args),),
+    prefix="blind.estimator",
+    level=0.01 / 0.05,
+)
 
-NETWORKS = {"unet": (UNET,), "estimator": (ESTIMATOR,)}  # by what a weight file's header calls its network
+NETWORKS = {
+    "unet": (UNET,),
+    "estimator": (ESTIMATOR,),
+    "blind": (BLIND, FINDER),
+}  # by what a weight file's header calls its network

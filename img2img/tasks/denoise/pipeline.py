@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -12,17 +13,40 @@ import numpy as np
 from ...checkpoints import Checkpoint, load_checkpoint
 from ...core.tiling import tiled
 from ...engines import Engine, pick_engine
-from .networks import ESTIMATOR, UNET
+from .networks import BLIND, ESTIMATOR, FINDER, UNET
 
 TILE = {"cpu": 640, "mps": 640, "cuda": 2048}
 OVERLAP = 64
 ESTIMATOR_WEIGHTS = "noise-estimator"
 ESTIMATE_CROP, ESTIMATE_CROPS = 512, 9  # the level of a large picture is taken from a 3x3 grid of crops
-KMAC_PER_PIXEL = 200.0  # of denoise-fast; denoise-best takes twice as much
+FEWEST_CELLS = 8  # of 16x16 pixels, for shadows or lights to be spoken of
+KMAC_PER_PIXEL = 200.0  # of denoise-fast; denoise-photo takes 213
+STRONGEST = 2
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class FoundNoise:
+    """How strong a picture's noise is, by its standard deviation in [0, 1] units.
+
+    Attributes:
+        sigma: of all channels and places together.
+        channels: of each channel (red, green, blue).
+        shadows: where the picture is darker than a third; None where it has too few such places.
+        lights: where it is lighter than two thirds, likewise.
+    """
+
+    sigma: float
+    channels: tuple[float, float, float]
+    shadows: float | None = None
+    lights: float | None = None
 
 
 class Denoiser:
     """Removes noise from images of any size.
+
+    Its network is either blind, trained on photographs, and finds the noise itself; or it is told one level of white
+    noise, which a small network of its own estimates where nobody knows it.
 
     Args:
         checkpoint: a denoiser's weights.
@@ -39,14 +63,15 @@ class Denoiser:
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine, tile: int | None = None) -> None:
-        checkpoint.require("unet")
-        self.engine, self.tile = engine, tile
-        self.unet = engine.load(checkpoint, UNET)
+        self.blind = checkpoint.header.get("network") == "blind"
+        checkpoint.require("blind" if self.blind else "unet")
+        self.checkpoint, self.engine, self.tile = checkpoint, engine, tile
+        self.network = engine.load(checkpoint, BLIND if self.blind else UNET)
 
     @classmethod
     def from_pretrained(
         cls,
-        name_or_file: str | Path = "denoise-fast",
+        name_or_file: str | Path = "denoise-photo",
         device: str = "auto",
         precision: str = "auto",
         tile: int | None = None,
@@ -71,33 +96,48 @@ class Denoiser:
         return cls(load_checkpoint(name_or_file), runs, tile)
 
     def __call__(
-        self, image: np.ndarray, sigma: float | Literal["auto"] = "auto", strength: float = 1.0, tta: bool = False
+        self,
+        image: np.ndarray,
+        sigma: float | Literal["auto"] = "auto",
+        strength: float = 1.0,
+        tta: bool = False,
+        luma: float = 1.0,
+        chroma: float = 1.0,
     ) -> np.ndarray:
         """Denoise one image.
 
         Args:
             image: (C, H, W), C 1 or 3, float values in [0, 1] plus noise; any H, W >= 1.
-            sigma: the noise's standard deviation in the same units (25 grey levels are 25 / 255), or `auto`.
-            strength: 0 returns the image, 1 the denoised one, between them a blend.
+            sigma: the noise's standard deviation in the same units (25 grey levels are 25 / 255), or `auto`. A blind
+                network takes only `auto`.
+            strength: 0 returns the image, 1 the denoised one, between them a blend. From 1 to 2 the network is told
+                that there is so many times the noise: what still shows grain gets smoother, and fine detail goes.
             tta: denoise all eight flips and turns and take their mean (`self_ensemble`): eight times as slow.
+            luma: 0 keeps the noise of lightness (BT.601), 1 takes it away, between them a blend.
+            chroma: the same for colours at that lightness.
 
         Returns:
             (C, H, W) float32, not clamped.
 
         Raises:
-            ValueError: neither grey nor RGB, or numbers out of range.
+            ValueError: neither grey nor RGB, numbers out of range, or a level for a blind network.
         """
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             raise ValueError(f"an image is (1 or 3, H, W), not {image.shape}")
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength is between 0 and 1, not {strength}")
-        level = self.estimate_sigma(image) if sigma == "auto" else float(sigma)
-        if not 0 <= level < float("inf"):
-            raise ValueError(f"sigma is 0 or more, not {level}")
+        for name, value, largest in (("strength", strength, STRONGEST), ("luma", luma, 1), ("chroma", chroma, 1)):
+            if not 0 <= value <= largest:
+                raise ValueError(f"{name} is between 0 and {largest}, not {value}")
+        if self.blind and sigma != "auto":
+            raise ValueError("these weights find the noise themselves and take no level")
         self.engine.expect(image.shape[1] * image.shape[2])
+        # A blind network is told by how much to multiply what it finds.
+        told = 1.0 if self.blind else self.estimate_sigma(image) if sigma == "auto" else float(sigma)
+        told, share = told * max(1.0, strength), min(1.0, strength)
+        if not 0 <= told < float("inf"):
+            raise ValueError(f"sigma is 0 or more, not {told}")
 
         def once(colour: np.ndarray) -> np.ndarray:
-            denoised: np.ndarray = self.unet(colour, np.full((1, 1, 1, 1), level, np.float32))
+            denoised: np.ndarray = self.network(colour, np.full((1, 1, 1, 1), told, np.float32))
             return denoised
 
         def clean(noisy: np.ndarray) -> np.ndarray:
@@ -105,31 +145,67 @@ class Denoiser:
             denoised = self_ensemble(once, colour) if tta else once(colour)
             if noisy.shape[1] == 1:
                 denoised = denoised.mean(1, keepdims=True)
-            return denoised if strength == 1 else noisy + np.float32(strength) * (denoised - noisy)
+            return blended(noisy, denoised, share * luma, share * chroma)
 
         tile = self.tile or TILE[self.engine.device]
         return tiled(clean, image.astype(np.float32, copy=False), tile, min(OVERLAP, tile // 4))
 
-    def estimate_sigma(self, image: np.ndarray) -> float:
-        """The noise level of an image (C, H, W) in [0, 1], in the same units."""
+    def find_noise(self, image: np.ndarray) -> FoundNoise:
+        """How strong the noise of an image (C, H, W) in [0, 1] is, in the same units.
+
+        Of a large image 3x3 crops are looked at. Cells of 16x16 pixels where black or white cut the noise off have no
+        say if others have none.
+        """
         self.engine.expect(image.shape[1] * image.shape[2])
-        logs, clipped = [], []
+        levels, clipped, brightness = [], [], []
         for crop in crops(image.astype(np.float32, copy=False)):
             noisy = crop[None]
-            level = self.estimator(in_colour(noisy))[0, 0]
-            logs.append(level.ravel())
-            clipped.append(cell_means(((noisy <= 0) | (noisy >= 1)).mean((0, 1)), level.shape).ravel())
-        level, share = np.concatenate(logs), np.concatenate(clipped)
-        # Black and white cut the noise off: only the quarter of the cells with the fewest such pixels has a say.
-        seen = np.sort(level[share <= np.quantile(share, 0.25)])
-        return float(np.exp(seen[(len(seen) - 1) // 2]))
+            log_sigma = self.estimator(in_colour(noisy))[0]
+            cells = log_sigma.shape[1:]
+            levels.append(log_sigma.reshape(len(log_sigma), -1))
+            clipped.append(cell_means(((noisy <= 0) | (noisy >= 1)).mean((0, 1)), cells).ravel())
+            brightness.append(cell_means(noisy.mean((0, 1)), cells).ravel())
+        level, share, light = np.concatenate(levels, 1), np.concatenate(clipped), np.concatenate(brightness)
+        seen = share <= np.quantile(share, 0.25)
+        channels = [middle(channel[seen]) for channel in level]
+
+        def where(cells: np.ndarray) -> float | None:
+            chosen = seen & cells
+            return middle(level[:, chosen].mean(0)) if chosen.sum() >= FEWEST_CELLS else None
+
+        red, green, blue = channels if len(channels) == 3 else channels * 3
+        overall = float(np.sqrt(np.mean(np.square((red, green, blue)))))
+        return FoundNoise(overall, (red, green, blue), where(light < 1 / 3), where(light > 2 / 3))
+
+    def estimate_sigma(self, image: np.ndarray) -> float:
+        """The noise level of an image (C, H, W) in [0, 1], in the same units."""
+        return self.find_noise(image).sigma
 
     @cached_property
     def estimator(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Read when first needed: a given sigma does not need it."""
+        """A blind network's own, or that of white noise; read when first needed."""
+        if self.blind:
+            return self.engine.load(self.checkpoint, FINDER)
         checkpoint = load_checkpoint(ESTIMATOR_WEIGHTS)
         checkpoint.require("estimator")
         return self.engine.load(checkpoint, ESTIMATOR)
+
+
+def middle(log_sigma: np.ndarray) -> float:
+    """The lower median of logarithms, as a level."""
+    ordered = np.sort(log_sigma)
+    return float(np.exp(ordered[(len(ordered) - 1) // 2]))
+
+
+def blended(noisy: np.ndarray, denoised: np.ndarray, luma: float, chroma: float) -> np.ndarray:
+    """Between a noisy and a denoised image (B, C, H, W): this share of the change in lightness, and in colours."""
+    if luma == chroma == 1:
+        return denoised
+    change = denoised - noisy
+    if noisy.shape[1] == 1 or luma == chroma:
+        return noisy + np.float32(luma) * change
+    grey = np.einsum("c,bchw->bhw", np.array(LUMA, np.float32), change)[:, None]
+    return noisy + np.float32(chroma) * change + np.float32(luma - chroma) * grey
 
 
 def in_colour(x: np.ndarray) -> np.ndarray:
