@@ -40,7 +40,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         tensors = {f"{network}.{name}": value for name, value in net.state_dict().items()}
         header = {"task": "denoise", "network": network, "config": settings}
         save_checkpoint(tmp_path / f"{network}.safetensors", tensors, header)
-    monkeypatch.setattr(pipeline, "ESTIMATOR", tmp_path / "estimator.safetensors")
+    monkeypatch.setattr(pipeline, "ESTIMATOR_WEIGHTS", tmp_path / "estimator.safetensors")
     return str(tmp_path / "unet.safetensors")
 
 

@@ -123,9 +123,9 @@ def test_no_room_to_write_is_one_line() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 def test_interrupted_nothing_half_is_left(tmp_path: Path) -> None:
     code = (
-        "import img2img.studies.convolution as c, os, signal\n"
+        "import img2img.studies.convolution as c, signal\n"
         "from importlib.metadata import entry_points\n"
-        "c.run = lambda settings: os.kill(os.getpid(), signal.SIGINT)\n"
+        "c.run = lambda settings: signal.raise_signal(signal.SIGINT)\n"
         "(command,) = entry_points(group='console_scripts', name='img2img')\n"
         "command.load()(['study', 'convolution', '-o', 'out/c'])\n"
     )

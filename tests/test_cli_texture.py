@@ -412,7 +412,7 @@ def test_without_pytorch_patches_do_and_the_others_say_how_to_get_it(monkeypatch
     Path("torch").mkdir()
     Path("torch/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')")
     monkeypatch.setenv("PYTHONPATH", str(Path().resolve()))
-    program = [sys.executable, "-m", "img2img.cli", "texture", "a.png"]
+    program = [sys.executable, "-m", "img2img", "texture", "a.png"]
 
     def called(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*program, *args], capture_output=True, text=True, check=False)

@@ -150,7 +150,7 @@ def test_channels_that_no_file_has_are_said_before_the_first_picture(tmp_path: P
     save("in.png", Picture(samples(20, 30)))
     result = translate("in.png", "--model", write_model(tmp_path / "eight.safetensors", out_channels=8))
     assert result.exit_code == 1
-    assert "eight.safetensors make 8 channels, and a picture file has 1 or 3" in result.stderr
+    assert "eight.safetensors make 8 channels, and a picture has 1 or 3" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

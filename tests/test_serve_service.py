@@ -91,7 +91,7 @@ def test_grey_gets_colours_and_a_sample_more_of_itself(server: Server) -> None:
         ("denoise?sigma=-1", "'-1' is neither auto nor a number from 0 to 255"),
         ("denoise?sigma=5&sigma=6", "sigma is given twice"),
         ("denoise?output=/tmp/x", "no option 'output'"),
-        ("denoise?model=/etc/passwd", "model is one of denoise-fast"),
+        ("denoise?model=/etc/passwd", "model is one of denoise-photo"),
         ("denoise?max-pixels=9", "no option 'max-pixels'"),
         ("denoise?sigma=5%20--output%3Dx", "is neither auto"),
         ("compress?quality=5&bpp=1", "--quality and --bpp contradict each other"),

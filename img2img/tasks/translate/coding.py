@@ -202,7 +202,7 @@ def into_gamut(lab: Image) -> Image:
     outside = ((rgb < 0) | (rgb > 1)).any(1)
     if not exporting(lab) and not outside.any():
         return rgb
-    bad = lib.moveaxis(lab, 1, -1)[outside]  # (N, 3)
+    bad = lib.moveaxis(lab, 1, 3)[outside]  # (N, 3)
     lightness, colour = bad[:, :1], bad[:, 1:]
     low, high = lib.zeros_like(lightness), lib.ones_like(lightness)
     for _ in range(HALVINGS):
@@ -210,7 +210,7 @@ def into_gamut(lab: Image) -> Image:
         tried = rgb_of(lib.concatenate((lightness, middle * colour), 1))
         fits = ((tried >= 0) & (tried <= 1)).all(1)[:, None]
         low, high = lib.where(fits, middle, low), lib.where(fits, high, middle)
-    result = lib.moveaxis(rgb, 1, -1)
+    result = lib.moveaxis(rgb, 1, 3)
     result = result.copy() if isinstance(result, np.ndarray) else result.contiguous()
     result[outside] = lib.clip(rgb_of(lib.concatenate((lightness, low * colour), 1)), 0, 1)
-    return lib.moveaxis(result, -1, 1)
+    return lib.moveaxis(result, 3, 1)
