@@ -101,7 +101,8 @@ def test_every_requirement_has_a_tested_version(setup: configparser.ConfigParser
     assert sorted(needed - pinned) == []
 
 
-EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in the light installation
+EXTRA_OF = {
+    "cv2": "bench",  # what is imported, and the extra that brings it; all else is in the light installation
     "torch": "torch",
     "kornia": "train",
     "lightning": "train",
@@ -124,6 +125,7 @@ EXTRA_OF = {  # what is imported, and the extra that brings it; all else is in t
     "compressai": "compressai",
 }
 DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "skimage": "scikit-image",
     "pytorch_msssim": "pytorch-msssim",
