@@ -125,6 +125,7 @@ def test_interrupted_nothing_half_is_left(tmp_path: Path) -> None:
     code = (
         "import img2img.studies.convolution as c, signal\n"
         "from importlib.metadata import entry_points\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
         "c.run = lambda settings: signal.raise_signal(signal.SIGINT)\n"
         "(command,) = entry_points(group='console_scripts', name='img2img')\n"
         "command.load()(['study', 'convolution', '-o', 'out/c'])\n"
