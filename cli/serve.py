@@ -134,7 +134,7 @@ def serve(
             )
         say_note(f"--host {host}: other machines can connect, and nothing is encrypted; use a proxy with TLS")
     if computing["engine"] == computing["device"] == computing["precision"] == "auto" and not has_gpu():
-        computing["engine"] = "onnx"  # a quarter of the memory, and soonest for small pictures (docs/serve.md)
+        computing["engine"] = "onnx"  # less memory, and soonest for small pictures (docs/serve.md)
     limits = Limits(body=max_body * MIB, pixels=max_pixels, queue=queue, seconds=seconds, folder=max_folder * MIB)
     suite = Suite(
         img2img.__version__,

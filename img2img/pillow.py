@@ -108,7 +108,7 @@ class I2IImageFile(ImageFile.ImageFile):
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Let the picture be decoded at a quarter of its size if that is at least `size`; `thumbnail` calls this.
 
-        From the first layers of the file only, which takes a third of the time. The mode stays.
+        From the first layers of the file only. The mode stays.
         """
         if not self.tile or self._whole or not size or 4 * max(1, size[0]) > self.width:
             return None

@@ -78,7 +78,7 @@ class View:
 
     Args:
         region: x, y, width and height in pixels of what to decode; only the tiles that it touches are.
-        preview: a quarter of the size, rounded up, from the first layers of each tile: in half the time or less.
+        preview: a quarter of the size, rounded up, from the first layers of each tile.
         partial: of a truncated file show what is there: soft where layers are missing, grey where tiles are.
 
     Raises:
