@@ -24,6 +24,7 @@ class PhotoMixture:
         white: share with white noise, as `noise` says, all of it clipped to 8 bits.
         clean: share without noise, half of it from JPEG of quality 88 and more: it is to come back as it is.
         drawn: share of the clean ones that nobody photographed (`data.drawn`); a tenth of that of all others.
+        busy: of how many crops each clean one is that with the most fine detail: what may be taken for noise.
         grey: share turned to grey, of every kind.
         cameras: what photographs are taken by.
         noise: what white noise is drawn from.
@@ -32,6 +33,7 @@ class PhotoMixture:
     white: float = 0.25
     clean: float = 0.1
     drawn: float = 0.0
+    busy: int = 1
     grey: float = 0.1
     cameras: CameraRange = field(default_factory=CameraRange)
     noise: NoiseMixture = field(default_factory=lambda: NoiseMixture(sigma_max=60, eight_bit=1, camera=0, grey=0))
@@ -58,6 +60,8 @@ def draw(source: PatchSource, mixture: PhotoMixture, patch: int, n: int, generat
     crops = source.sample(n, patch + 2 * MARGIN, generator)
     white = int(n * mixture.white + seeded.random())
     clean = int(n * mixture.clean + seeded.random())
+    if clean and mixture.busy > 1:
+        crops[:clean] = busiest(source.sample(clean * mixture.busy, patch + 2 * MARGIN, generator), mixture.busy)
     for i in range(n):
         if seeded.random() < (mixture.drawn if i < clean else mixture.drawn / 10):
             picture = torch.from_numpy(drawing(patch + 2 * MARGIN, seeded)).to(crops.device)
@@ -75,6 +79,22 @@ def draw(source: PatchSource, mixture: PhotoMixture, patch: int, n: int, generat
     grey = torch.rand(n, 1, 1, 1, generator=generator, device=truth.device) < mixture.grey
     truth = torch.where(grey, to_grey(truth), truth)
     return truth, torch.where(grey, to_eight_bits(to_grey(noisy)), noisy)
+
+
+def busiest(crops: Tensor, of: int) -> Tensor:
+    """Of each `of` crops that follow each other the one whose pixels differ most from their neighbours' mean.
+
+    Args:
+        crops: (n * of, C, h, w) in [0, 1].
+        of: crops to choose from.
+
+    Returns:
+        (n, C, h, w).
+    """
+    around = torch.nn.functional.avg_pool2d(crops, 3, 1)
+    detail = (crops[..., 1:-1, 1:-1] - around).abs().mean((1, 2, 3)).view(-1, of)
+    chosen = detail.argmax(1) + torch.arange(0, len(crops), of, device=crops.device)
+    return crops[chosen]
 
 
 def as_it_is(pictures: Tensor, seeded: Random) -> tuple[Tensor, Tensor]:
