@@ -9,11 +9,13 @@ trained with (`img2img.data.camera`), so it knows them better than the others do
 - `worked over, light`, `medium`, `heavy`: the same three, then enlarged, sharpened, given grain or compressed.
 
 What they are compared with is the mean of many shots of that camera, through the same changes of size and sharpness.
+Besides PSNR and SSIM of the 8-bit result there is, with a `judge`, the distance in VGG-19's features: mean over relu1_1
+to relu5_1 of |F - F_true|^2 / |F_true|^2, where detail that was wiped away counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +23,20 @@ from typing import Any
 import numpy as np
 
 from img2img.data.camera import MARGIN, CameraRange, photograph
-from img2img.metrics import psnr8
+from img2img.errors import ImageError
+from img2img.metrics import psnr8, ssim, to_8bit
 
+from . import blind
 from .denoise_psnr import denoise_with, picture_files, read_levels
-from .peers import Denoise, Image, scikit_image
+from .peers import Image
 from .report import markdown_table, new_record, write_json
 
 SHOT = {"low": 1e-3, "medium": 5e-3, "high": 2e-2}
 WORKED = {"light": 1e-3, "medium": 5e-3, "heavy": 2e-2}
+KINDS = ("clean", "camera", "worked over")
+TOLD = "denoise-fast"
+HELD_OUT = "photographs"  # the list that recipes of denoisers name
+Distance = Callable[[Image, Image], float]
 
 
 @dataclass(frozen=True)
@@ -37,52 +45,88 @@ class Settings:
 
     Attributes:
         data: folder of clean pictures (not searched recursively); scikit-image's own photographs if None.
+        held_out: `data` is a folder of training pictures, of which those that no training sees are taken.
+        kinds: of KINDS.
         models: names or files of denoisers.
+        told: also TOLD at the best single level for each picture, found by looking at the truth.
         limit: only the first so many pictures, by name.
+        peers: also measure scikit-image's denoisers, and OpenCV's if it is installed.
+        bm3d: also measure BM3D (tens of seconds per picture).
+        judge: file of a VGG-19, as for `img2img texture --descriptor vgg19`; no distance if None.
         device, precision: as for `Denoiser.from_pretrained`.
         out: folder for `photographs.json`; nothing is written if None.
     """
 
     data: Path | None = None
+    held_out: bool = False
+    kinds: Sequence[str] = KINDS
     models: tuple[str, ...] = ("denoise-photo", "denoise-fast")
+    told: bool = False
     limit: int | None = None
+    peers: bool = True
+    bm3d: bool = False
+    judge: Path | None = None
     device: str = "auto"
     precision: str = "auto"
     out: Path | None = None
 
 
 def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure, print a table of PSNR (after rounding to 8 bits) through ``echo``, and return what the JSON holds.
+    """Measure, print the tables through ``echo``, and return what the JSON holds.
 
     Raises:
         ImageError: there are no pictures, or one cannot be read.
-        WeightsError: a denoiser or the estimator cannot be loaded.
+        WeightsError: a denoiser, the estimator or the judge cannot be loaded.
+        Img2ImgError: BM3D is asked for but not installed.
     """
     from tqdm import tqdm
 
-    files = picture_files(settings.data, settings.limit)
-    methods = _methods(settings)
+    files = _files(settings)
+    where = settings.device, settings.precision
+    methods = blind.methods(settings.models, *where, settings.peers, settings.bm3d)
+    told = denoise_with(blind.load(TOLD, *where)) if settings.told else None
+    distance = _distance(settings.judge, settings.device) if settings.judge else None
     scores = []
     for file in tqdm(files, desc="images", disable=None):
-        for kind, clean, picture in kinds(read_levels(file)):
-            scores.append(_score(file.name, kind, "as it is", clean, picture))
-            for name, denoise in methods.items():
-                scores.append(_score(file.name, kind, name, clean, denoise(picture, 0.0)))
+        for kind, clean, picture in kinds(read_levels(file), settings.kinds):
+            results = {name: denoise(picture) for name, denoise in methods.items()}
+            if told:
+                results[f"{TOLD}, told the best level"] = blind.told_best(told, picture, clean)
+            scores += [_score(file.name, kind, name, clean, result, distance) for name, result in results.items()]
     record = new_record("photo", settings, files, scores=scores)
-    echo(table(scores))
+    for measure in MEASURES:
+        if measure in scores[0]:
+            echo(f"{MEASURES[measure][0]}\n\n{table(scores, measure)}\n")
     if settings.out is not None:
         write_json(settings.out / "photographs.json", record)
-        echo(f"\n{settings.out / 'photographs.json'}")
+        echo(f"{settings.out / 'photographs.json'}")
     return record
 
 
-def kinds(clean: Image) -> Iterator[tuple[str, Image, Image]]:
+def _files(settings: Settings) -> list[Path]:
+    if not settings.held_out:
+        return picture_files(settings.data, settings.limit)
+    from img2img.training.recipe import read_list
+
+    if settings.data is None:
+        raise ImageError("held-out pictures need a folder of training pictures")
+    files = [settings.data / name for name in sorted(read_list(settings.data / HELD_OUT, HELD_OUT))]
+    files = [file for file in files if file.exists()][: settings.limit]
+    if not files:
+        raise ImageError(f"{settings.data}: none of the held-out training pictures is in this folder")
+    return files
+
+
+def kinds(clean: Image, wanted: Sequence[str] = KINDS) -> Iterator[tuple[str, Image, Image]]:
     """Each kind of picture: its name, what it should become, what it is; in grey levels, both of one size."""
-    yield "clean", clean, clean
-    for name, shot in SHOT.items():
-        yield f"camera, {name}", *camera(clean, CameraRange(shot=(shot, shot)))
-    for name, shot in WORKED.items():
-        yield f"worked over, {name}", *camera(clean, CameraRange(shot=(shot, shot), worked=1))
+    if "clean" in wanted:
+        yield "clean", clean, clean
+    if "camera" in wanted:
+        for name, shot in SHOT.items():
+            yield f"camera, {name}", *camera(clean, CameraRange(shot=(shot, shot)))
+    if "worked over" in wanted:
+        for name, shot in WORKED.items():
+            yield f"worked over, {name}", *camera(clean, CameraRange(shot=(shot, shot), worked=1))
 
 
 def camera(clean: Image, ranges: CameraRange) -> tuple[Image, Image]:
@@ -97,36 +141,55 @@ def camera(clean: Image, ranges: CameraRange) -> tuple[Image, Image]:
     return (truth, noisy) if clean.ndim == 3 else (np.mean(truth, 2), np.rint(np.mean(noisy, 2)))
 
 
-def _methods(settings: Settings) -> dict[str, Denoise]:
-    from skimage.restoration import estimate_sigma
+def _distance(judge: Path, device: str) -> Distance:
+    """Distance in VGG-19's features of two pictures in grey levels."""
+    import torch
 
-    from img2img.tasks.denoise import Denoiser
+    from img2img.metrics.features import feature_distance
+    from img2img.runtime import pick_device
+    from img2img.tasks.texture import load_descriptor
 
-    nl_means = scikit_image()["NL-means"]
+    where = pick_device(device)
+    descriptor = load_descriptor("vgg19", weights=judge, device=where, normalised=False)
 
-    def with_wavelet_level(picture: Image, _sigma: float) -> Image:
-        axis = -1 if picture.ndim == 3 else None
-        return nl_means(picture, float(estimate_sigma(picture, average_sigmas=True, channel_axis=axis)))
+    def features(picture: Image) -> Any:
+        levels = np.clip(np.broadcast_to(np.atleast_3d(picture), (*picture.shape[:2], 3)), 0, 255) / 255
+        return descriptor(torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32))[None].to(where))
 
-    methods: dict[str, Denoise] = {"NL-means with scikit-image's estimate": with_wavelet_level}
-    for model in settings.models:
-        denoiser = Denoiser.from_pretrained(model, device=settings.device, precision=settings.precision)
-        methods[f"{model}, auto"] = denoise_with(denoiser, "auto")
-    return methods
+    @torch.no_grad()
+    def between(wanted: Image, got: Image) -> float:
+        return feature_distance(features(got), features(wanted))
 
-
-def _score(image: str, kind: str, method: str, wanted: Image, got: Image) -> dict[str, Any]:
-    return {"image": image, "kind": kind, "method": method, "psnr8": psnr8(wanted, got, data_range=255)}
+    return between
 
 
-def table(scores: list[dict[str, Any]]) -> str:
-    """A row per method, a column per kind: mean over pictures, and for `clean` the lowest too."""
+def _score(image: str, kind: str, method: str, wanted: Image, got: Image, distance: Distance | None) -> dict[str, Any]:
+    rounded = to_8bit(got, data_range=255).astype(np.float64)
+    first, second = (np.atleast_3d(picture).transpose(2, 0, 1) for picture in (wanted, rounded))
+    score = {"image": image, "kind": kind, "method": method, "psnr8": psnr8(wanted, got, data_range=255)}
+    score["ssim"] = ssim(first, second, data_range=255)
+    return score | ({"vgg": distance(wanted, rounded)} if distance else {})
+
+
+MEASURES = {
+    "psnr8": ("PSNR, dB", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "vgg": ("distance in VGG-19's features", ".4f"),
+}
+
+
+def table(scores: list[dict[str, Any]], measure: str = "psnr8") -> str:
+    """A row per method, a column per kind: mean over pictures, and of clean ones the worst, which is named, too."""
     names = list(dict.fromkeys(score["kind"] for score in scores))
+    form = MEASURES[measure][1]
     lines = []
     for method in dict.fromkeys(score["method"] for score in scores):
         cells = [method]
         for kind in names:
-            own = [s["psnr8"] for s in scores if (s["kind"], s["method"]) == (kind, method)]
-            cells.append(f"{np.mean(own):.2f}" + (f" (lowest {min(own):.2f})" if kind == "clean" else ""))
+            own = [s for s in scores if (s["kind"], s["method"]) == (kind, method)]
+            cells.append(format(np.mean([s[measure] for s in own]), form))
+            if kind == "clean":
+                worst = min(own, key=lambda s: s["psnr8"])
+                cells[-1] += f" ({worst['image']}: {worst[measure]:{form}})"
         lines.append(cells)
     return markdown_table(["method", *names], lines)

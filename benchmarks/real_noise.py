@@ -21,18 +21,14 @@ from img2img.errors import ImageError
 from img2img.images import FORMATS
 from img2img.metrics import psnr8, ssim, to_8bit
 
-from . import peers
+from . import blind
 from .denoise_psnr import denoise_with, read_levels
 from .peers import Image
 from .report import markdown_table, new_record, write_json
 from .sheets import contact_sheet
 
 REAL, TRUTH = "_real", "_mean"
-LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22)  # tried for the best single level
 CROP, ZOOM = 96, 3  # of the contact sheet
-
-Method = Callable[[Image], Image]
-"""Takes (H, W, 3) or (H, W) in grey levels 0 to 255, returns the same, not clipped."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +79,9 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     from tqdm import tqdm
 
     pairs = find_pairs(settings.data)[: settings.limit]
-    methods = _methods(settings)
-    told = denoise_with(_denoiser(settings.told, settings)) if settings.told else None
+    where = settings.device, settings.precision
+    methods = blind.methods(settings.models, *where, settings.peers, settings.bm3d)
+    told = denoise_with(blind.load(settings.told, *where)) if settings.told else None
     scores, crops = [], []
     for name, real, mean in tqdm(pairs, desc="pictures", disable=None):
         noisy, truth = read_levels(real), read_levels(mean)
@@ -97,7 +94,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
             scores.append(_score(method, name, truth, result, time.perf_counter() - begun))
             row.append(result)
         if told:
-            result = told_best(told, noisy, truth)
+            result = blind.told_best(told, noisy, truth)
             scores.append(_score(f"{settings.told}, told the best level", name, truth, result, 0.0))
         crops.append([noisy, *row[2:], truth])
     record = new_record(
@@ -126,60 +123,6 @@ def find_pairs(folder: Path) -> list[tuple[str, Path, Path]]:
     if not noisy:
         raise ImageError(f"{folder}: no pairs NAME{REAL}.* and NAME{TRUTH}.*")
     return [(place.name, noisy[place], truths[place]) for place in sorted(noisy)]
-
-
-def told_best(denoise: peers.Denoise, noisy: Image, truth: Image) -> Image:
-    """What a denoiser makes of a picture at the level out of LEVELS that brings it nearest to its truth."""
-    tried = (denoise(noisy, float(level)) for level in LEVELS)
-    return max(tried, key=lambda result: psnr8(truth, result, data_range=255))
-
-
-def _denoiser(model: str, settings: Settings) -> Any:
-    from img2img.tasks.denoise import Denoiser
-
-    return Denoiser.from_pretrained(model, device=settings.device, precision=settings.precision)
-
-
-def _methods(settings: Settings) -> dict[str, Method]:
-    methods: dict[str, Method] = {"as it is": lambda noisy: noisy}
-    if settings.peers:
-        known = peers.scikit_image()
-        methods |= {name: _estimating(known[name]) for name in ("NL-means", "wavelet (BayesShrink)")}
-        methods |= _open_cv()
-    if settings.bm3d:
-        methods |= {name: _estimating(denoise) for name, denoise in peers.bm3d().items()}
-    return methods | {model: _finding(denoise_with(_denoiser(model, settings), "auto")) for model in settings.models}
-
-
-def _finding(denoise: peers.Denoise) -> Method:
-    """A method of ours that finds the level itself, whatever it is told."""
-    return lambda noisy: denoise(noisy, 0.0)
-
-
-def _estimating(denoise: peers.Denoise) -> Method:
-    """A method that is told the level which scikit-image's wavelets estimate."""
-    from skimage.restoration import estimate_sigma
-
-    def run(noisy: Image) -> Image:
-        axis = -1 if noisy.ndim == 3 else None
-        return denoise(noisy, float(estimate_sigma(noisy, average_sigmas=True, channel_axis=axis)))
-
-    return run
-
-
-def _open_cv() -> dict[str, Method]:
-    """OpenCV's coloured NL-means; its filter strength is the estimated level, as its manual proposes for both parts."""
-    try:
-        from cv2 import fastNlMeansDenoisingColored
-    except ImportError:
-        return {}
-
-    def denoise(noisy: Image, sigma: float) -> Image:
-        colour = np.ascontiguousarray(np.broadcast_to(np.atleast_3d(noisy), (*noisy.shape[:2], 3)).astype(np.uint8))
-        result = fastNlMeansDenoisingColored(colour, None, sigma, sigma).astype(np.float64)
-        return result if noisy.ndim == 3 else result.mean(2)
-
-    return {"OpenCV NL-means, coloured": _estimating(denoise)}
 
 
 def _score(method: str, name: str, truth: Image, result: Image, seconds: float) -> Score:

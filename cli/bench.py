@@ -143,27 +143,52 @@ def sigma(**settings: Any) -> None:
     noise_level.run(noise_level.Settings(**settings), echo=click.echo)
 
 
+_judge = click.option(
+    "--judge",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Weights of a VGG-19 for the distance in its features; see --descriptor-weights of img2img texture.",
+)
+
+_peers_blind = click.option(
+    "--peers/--no-peers", default=True, show_default=True, help="Measure scikit-image and OpenCV as well."
+)
+_bm3d_blind = click.option("--bm3d", is_flag=True, help="Measure BM3D as well: tens of seconds a picture.")
+
+
 @bench.command()
 @_data
+@click.option("--held-out", is_flag=True, help="Of a folder of training pictures those that no training sees.")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(("clean", "camera", "worked over")),
+    multiple=True,
+    help="What to make of each picture; may be given several times.  [default: all]",
+)
 @_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-photo", "denoise-fast"))
+@click.option("--told", is_flag=True, help="Also denoise-fast at each picture's best level, found by the truth.")
 @_limit
+@_peers_blind
+@_bm3d_blind
+@_judge
 @_out
 @options.device
 @options.precision
 @debug
-def photo(**settings: Any) -> None:
-    """Pictures as users have them, the level unknown: clean ones, camera noise, JPEG, enlarged."""
+def photo(kinds: tuple[str, ...], **settings: Any) -> None:
+    """Pictures as users have them, the level unknown: clean ones, camera noise, worked over by other programs."""
     from img2img.benchmarks import photographs
 
-    photographs.run(photographs.Settings(**settings), echo=click.echo)
+    photographs.run(photographs.Settings(kinds=kinds or photographs.KINDS, **settings), echo=click.echo)
 
 
 @bench.command()
 @_data_folder("Folder of pairs NAME_real.* and NAME_mean.*, the mean of many shots.", required=True)
 @_models_of("denoise", "Weights to measure; several times.", default=("denoise-photo", "denoise-fast"))
 @_limit
-@click.option("--peers/--no-peers", default=True, show_default=True, help="Measure scikit-image and OpenCV as well.")
-@click.option("--bm3d", is_flag=True, help="Measure BM3D as well: tens of seconds a picture.")
+@_peers_blind
+@_bm3d_blind
 @_out
 @options.device
 @options.precision
@@ -173,6 +198,31 @@ def real(**settings: Any) -> None:
     from img2img.benchmarks import real_noise
 
     real_noise.run(real_noise.Settings(**settings), echo=click.echo)
+
+
+@bench.command()
+@_data_folder("Folder of noisy pictures.", required=True)
+@_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-photo",))
+@click.option(
+    "--strength",
+    "strengths",
+    type=Numbers(click.FloatRange(0, 2)),
+    default="0.5,1,2",
+    show_default=True,
+    help="Strengths of our denoisers.",
+)
+@_limit
+@_peers_blind
+@_bm3d_blind
+@_out
+@options.device
+@options.precision
+@debug
+def unknown(**settings: Any) -> None:
+    """Noisy pictures without a truth: noise left in flat places, sharpness kept at edges, and a sheet to look at."""
+    from img2img.benchmarks import unknown_noise
+
+    unknown_noise.run(unknown_noise.Settings(**settings), echo=click.echo)
 
 
 _codecs = _models_of("compress", "Weights to measure; may be given several times.  [default: all]")
@@ -242,14 +292,6 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
     from img2img.benchmarks import codec_speed
 
     codec_speed.run(codec_speed.Settings(models=models or None, **settings), echo=click.echo)
-
-
-_judge = click.option(
-    "--judge",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Weights of a VGG-19 for the distance in its features; see --descriptor-weights of img2img texture.",
-)
 
 
 @bench.command("codec-seen")
