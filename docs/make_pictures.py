@@ -1,4 +1,4 @@
-"""Make the README's pictures: docs/before_after.png, compress.png, translate.png and texture.png."""
+"""Make the pictures of README and docs: before_after.png, strength.png, compress.png, translate.png and texture.png."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 LIGHT = 4  # seed of the imitated camera
 GAP = 8  # white pixels between two
 JPEG_QUALITY = 12  # where both codecs show what they lose
+EYE = slice(60, 180), slice(100, 220)  # of the cat: fur, whiskers, and a smooth eye
 CROP = slice(60, 284), slice(270, 570)  # of the cup of coffee: smooth china, sharp edges, and the grain of wood
 
 
@@ -21,20 +22,39 @@ def side_by_side(*pictures: np.ndarray) -> np.ndarray:
     return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
 
 
-def before_after() -> Path:
-    """The cat of scikit-image, taken by an imitated camera in little light, and what `img2img denoise` makes of it."""
+def in_little_light() -> Picture:
+    """The cat of scikit-image, taken by an imitated camera."""
     import torch
     from skimage import data
 
     from img2img.data.camera import MARGIN, CameraRange, photograph
     from img2img.metrics import to_8bit
-    from img2img.tasks.denoise import Denoiser
 
     scene = torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None].float() / 255
     scene = torch.nn.functional.pad(scene, (MARGIN,) * 4, mode="reflect")
     dim = CameraRange(shot=(1.2e-2, 1.2e-2), resize=0, shrink=0)
     _, shot = photograph(scene, dim, torch.Generator().manual_seed(LIGHT))
-    noisy = Picture(to_8bit(shot[0].permute(1, 2, 0).numpy()))
+    return Picture(to_8bit(shot[0].permute(1, 2, 0).numpy()))
+
+
+def strength() -> Path:
+    """Part of that photograph at --strength 0, 0.5, 1, 1.5 and 2, enlarged twice."""
+    from img2img.tasks.denoise import Denoiser
+
+    noisy = in_little_light()
+    denoiser = Denoiser.from_pretrained(device="cpu", precision="fp32")
+    made = [noisy.with_array(denoiser(noisy.to_array(), strength=s)).samples for s in (0, 0.5, 1, 1.5, 2)]
+    shown = [picture[EYE].repeat(2, axis=0).repeat(2, axis=1) for picture in made]
+    target = HERE / "strength.png"
+    write_picture(Picture(side_by_side(*shown)), target, "png")
+    return target
+
+
+def before_after() -> Path:
+    """That photograph, and what `img2img denoise` makes of it."""
+    from img2img.tasks.denoise import Denoiser
+
+    noisy = in_little_light()
     # The CPU in fp32, so that the picture does not depend on whose machine made it.
     denoiser = Denoiser.from_pretrained(device="cpu", precision="fp32")
     denoised = noisy.with_array(denoiser(noisy.to_array()))
@@ -117,5 +137,5 @@ def texture() -> Path:
 
 
 if __name__ == "__main__":
-    for make in (before_after, compress, translate, texture):
+    for make in (before_after, strength, compress, translate, texture):
         print(make())
