@@ -28,7 +28,7 @@ from img2img.images import Picture, write_picture
 from img2img.runtime import pick_device
 
 from .report import markdown_table, new_record, write_json
-from .speed import Cost, cost_of, installed_command, kmac_per_pixel, photograph_of_size
+from .speed import Cost, command_table, cost_of, installed_command, kmac_per_pixel, photograph_of_size
 
 ARCHITECTURES = ("bmshj2018_factorized", "bmshj2018_hyperprior", "mbt2018_mean")
 """CompressAI's names, of which the second is what ratios compare with."""
@@ -79,13 +79,13 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     networks = _time_networks(models, settings)
     record = new_record("codec-speed", settings, commands=commands, parts=parts, networks=networks)
     width, height = settings.photo
-    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{_command_table(commands)}")
+    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{command_table(commands)}")
     echo(f"\nSeconds by part of a process of its own, {width}x{height}, median of {settings.rounds}\n")
     echo(_part_table(parts))
     echo(f"\nOne {width}x{height} picture in memory, in turns, median of {settings.rounds}; precision of ours")
     peers = any(row["network"] == _shown(ARCHITECTURES[1]) for row in networks)
     echo(f"{settings.precision}, CompressAI's networks {'untrained and in fp32' if peers else NOT_HERE}\n")
-    echo(_network_table(networks))
+    echo(network_table(networks))
     if settings.out is not None:
         write_json(settings.out / "codec_speed.json", record)
         echo(f"\n{settings.out / 'codec_speed.json'}")
@@ -188,16 +188,6 @@ def _part_row(model: str, direction: str, runs: Sequence[Once]) -> dict[str, Any
     rest = statistics.median(run.cost.seconds - sum(run.parts.values()) for run in runs)
     whole = statistics.median(run.cost.seconds for run in runs)
     return {"model": model, "direction": direction, "seconds": whole, "parts": {**parts, "Python": rest}}
-
-
-def _command_table(rows: Sequence[dict[str, Any]]) -> str:
-    return markdown_table(
-        ["command", "seconds", "s/megapixel", "peak memory, MB"],
-        [
-            [row["what"], f"{row['seconds']:.2f}", f"{row['seconds_per_megapixel']:.2f}", f"{row['peak_mb']:.0f}"]
-            for row in rows
-        ],
-    )
 
 
 def _part_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -330,7 +320,8 @@ def _shown(architecture: str) -> str:
     return architecture.replace("_", "-")
 
 
-def _network_table(rows: Sequence[dict[str, Any]]) -> str:
+def network_table(rows: Sequence[dict[str, Any]]) -> str:
+    """A row per network: its cost, its seconds, and these as a multiple of bmshj2018-hyperprior's."""
     return markdown_table(
         ["network", "kMAC/pixel", "encode / decode, s", "time, bmshj2018-hyperprior = 1"],
         [

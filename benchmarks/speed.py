@@ -87,9 +87,9 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
         commands = _time_commands(models, settings, Path(folder))
     methods = _time_methods(models, settings)
     record = new_record("speed", settings, commands=commands, methods=methods)
-    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{_command_table(commands)}")
+    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{command_table(commands)}")
     echo(f"\nOne {settings.photo[0]}x{settings.photo[1]} picture in memory, in turns, median of {settings.rounds}\n")
-    echo(_method_table(methods))
+    echo(method_table(methods))
     if settings.out is not None:
         write_json(settings.out / "speed.json", record)
         echo(f"\n{settings.out / 'speed.json'}")
@@ -125,7 +125,9 @@ def _row(name: str, costs: Sequence[Cost], pixels: int) -> dict[str, Any]:
     }
 
 
-def _command_table(rows: Sequence[dict[str, Any]]) -> str:
+def command_table(rows: Sequence[dict[str, Any]]) -> str:
+    """A row per whole command: seconds, seconds per megapixel where pixels count, and largest memory."""
+
     def per_megapixel(row: dict[str, Any]) -> str:
         return "" if row["seconds_per_megapixel"] is None else f"{row['seconds_per_megapixel']:.2f}"
 
@@ -324,7 +326,8 @@ def _ffdnet(image: Tensor, device: str, precision: str) -> Callable[[], Tensor]:
     return denoise
 
 
-def _method_table(rows: Sequence[dict[str, Any]]) -> str:
+def method_table(rows: Sequence[dict[str, Any]]) -> str:
+    """A row per network or filter, computed in this process."""
     return markdown_table(
         ["method", "kMAC/pixel", "s/megapixel", "time, FFDNet's shape = 1"],
         [

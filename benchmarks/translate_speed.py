@@ -25,7 +25,7 @@ from img2img.tasks.translate import Translator
 from img2img.tasks.translate.networks import generator_of
 
 from .report import markdown_table, new_record, write_json
-from .speed import cost_of, installed_command, kmac_per_pixel, photograph_of_size
+from .speed import command_table, cost_of, installed_command, kmac_per_pixel, photograph_of_size
 
 OVERLAP = 32
 
@@ -69,7 +69,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     echo(
         f"\n{settings.side}x{settings.side} in memory, at once and in tiles of {settings.tile}\n\n{_tile_table(tiles)}"
     )
-    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{_command_table(commands)}")
+    echo(f"\nWhole commands, median of {settings.rounds}; the largest picture once\n\n{command_table(commands)}")
     if settings.out is not None:
         write_json(settings.out / "translate_speed.json", record)
         echo(f"\n{settings.out / 'translate_speed.json'}")
@@ -173,16 +173,6 @@ def _tile_table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{row['largest_difference']:.3f}",
                 f"{row['mean_difference']:.4f}",
             ]
-            for row in rows
-        ],
-    )
-
-
-def _command_table(rows: Sequence[dict[str, Any]]) -> str:
-    return markdown_table(
-        ["command", "seconds", "s/megapixel", "peak memory, MB"],
-        [
-            [row["what"], f"{row['seconds']:.2f}", f"{row['seconds_per_megapixel']:.2f}", f"{row['peak_mb']:.0f}"]
             for row in rows
         ],
     )

@@ -1,18 +1,48 @@
-"""Renew the blocks of README.md that show what `--help` prints; tests/test_readme.py checks that they are up to date.
+"""Renew what the pages show of the program: help texts here, measured numbers by docs/make_results.py.
 
-A block stands between `<!-- help: img2img denoise -->` and `<!-- end of help -->`.
+A help text stands between `<!-- help: img2img denoise -->` and `<!-- end of help -->`; docs/commands.md has them all.
+tests/test_readme.py checks that no page is behind.
 """
 
 import re
+import runpy
 import shlex
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 WIDTH = 80  # of the terminal: what is printed must not depend on whose it is
 BLOCK = re.compile(r"(<!-- help: (?P<command>.+?) -->\n).*?(<!-- end of help -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Every page of the repository, README first."""
+    folders = ("docs", "weights", "examples")
+    return [
+        ROOT / "README.md",
+        *sorted(ROOT.glob("C*.md")),
+        *sorted(page for folder in folders for page in (ROOT / folder).rglob("*.md")),
+    ]
+
+
+def commands() -> Iterator[str]:
+    """Every command that has a help text: `img2img`, `img2img denoise`, ..., `img2img weights list`."""
+    (entry,) = entry_points(group="console_scripts", name="img2img")
+
+    def below(name: str, command: click.Command) -> Iterator[str]:
+        yield name
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for inner in command.list_commands(context):
+                found = command.get_command(context, inner)
+                if found is not None and not found.hidden:
+                    yield from below(f"{name} {inner}", found)
+
+    yield from below("img2img", entry.load())
 
 
 def help_of(command: str) -> str:
@@ -28,9 +58,14 @@ def help_of(command: str) -> str:
 
 
 def renewed(text: str) -> str:
-    """The text with every block's contents made anew."""
+    """The text with every help text made anew."""
     return BLOCK.sub(lambda block: f"{block[1]}```text\n{help_of(block['command'])}```\n{block[3]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    with_numbers = runpy.run_path(str(Path(__file__).with_name("make_results.py")))["renewed"]
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if (now := with_numbers(renewed(text))) != text:
+            page.write_text(now, encoding="utf-8")
+            print(page.relative_to(ROOT))

@@ -1,5 +1,6 @@
 """What the pages say is so: help texts, links, file names, options, and the Python example."""
 
+import json
 import re
 import runpy
 import shlex
@@ -14,44 +15,61 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PAGES = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/installation.md",
-    "docs/studies.md",
-    "examples/README.md",
-    "weights/README.md",
-    "weights/TRAINING.md",
-    "weights/LICENSE.md",
-)
 MADE_BY_USERS = {"examples/denoised.png"}
 update = runpy.run_path(str(ROOT / "docs" / "update_readme.py"))
+results = runpy.run_path(str(ROOT / "docs" / "make_results.py"))
+PAGES = [str(page.relative_to(ROOT)) for page in update["pages"]()]
 
 
 def read(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def test_help_texts_are_what_the_commands_print() -> None:
-    text = read("README.md")
-    blocks = [block["command"] for block in update["BLOCK"].finditer(text)]
-    assert blocks == [
-        "img2img",
-        "img2img denoise",
-        "img2img compress",
-        "img2img decompress",
-        "img2img serve",
-        "img2img export",
-    ]
+def test_readme_is_short() -> None:
+    assert len(read("README.md").splitlines()) <= 150
+
+
+def test_every_command_has_its_help_text() -> None:
+    blocks = [block["command"] for block in update["BLOCK"].finditer(read("docs/commands.md"))]
+    assert blocks == list(update["commands"]())
+    assert "Usage: img2img denoise [OPTIONS] INPUT..." in read("docs/commands.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_show_what_commands_print_and_what_was_measured(page: str) -> None:
+    text = read(page)
     assert text == update["renewed"](text), "run docs/update_readme.py"
-    assert "Usage: img2img denoise [OPTIONS] INPUT..." in text
+    assert text == results["renewed"](text), "run docs/update_readme.py"
+
+
+def test_every_table_is_shown() -> None:
+    shown = [found["name"] for found in results["TABLE"].finditer(read("docs/results.md"))]
+    assert sorted(shown) == sorted(results["TABLES"])
+
+
+def test_figures_follow_the_records() -> None:
+    stale = "<!--figure: denoise-fast cbsd68-->33.00 / 31.00 / 27.00<!--end--> dB"
+    recorded = json.loads(read("benchmarks/results/denoise_fast_cbsd68.json"))["summary"]
+    found = [row["psnr"] for row in recorded if (row["case"], row["method"]) == ("float", "denoise-fast")]
+    wanted = " / ".join(f"{value:.2f}" for value in found)
+    assert results["renewed"](stale) == f"<!--figure: denoise-fast cbsd68-->{wanted}<!--end--> dB"
+    with pytest.raises(KeyError):
+        results["renewed"](stale.replace("cbsd68", "cbsd86"))
+
+
+# The notebook is a history, and the changelog is one, too: what they say was so when it was written.
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("CHANGELOG.md", "docs/training_notebook.md")])
+def test_no_score_is_repeated_by_hand(page: str) -> None:
+    text = results["FIGURE"].sub("", results["TABLE"].sub("", read(page)))
+    scores = {figure for figure in results["FIGURES"].values() if " / " in figure}
+    scores |= {results["FIGURES"][name] for name in ("denoise-photo cc15", "codec-fast bd-rate", "codec-best bd-rate")}
+    assert sorted(score for score in scores if score in text) == []
 
 
 @pytest.mark.parametrize("columns", ["40", "200"])
 def test_help_texts_do_not_depend_on_the_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    assert update["help_of"]("img2img denoise") in read("README.md")
+    assert update["help_of"]("img2img denoise") in read("docs/commands.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -94,11 +112,11 @@ def test_commands_and_options_exist(page: str) -> None:
 
 
 def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", read("docs/python.md"), re.DOTALL)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     for example in examples:
-        exec(compile(example, "README.md", "exec"), {})
+        exec(compile(example, "docs/python.md", "exec"), {})
     with Image.open("cleaned.png") as cleaned, Image.open("examples/noisy.png") as noisy:
         assert cleaned.size == noisy.size
         assert cleaned.tobytes() != noisy.tobytes()

@@ -1,0 +1,261 @@
+"""Write the measured numbers into the pages: tables of docs/results.md, and figures wherever a page names one.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`, a figure between `<!--figure: NAME-->` and
+`<!--end-->`. Both are made of benchmarks/results/*.json, so that a page says what was measured: measure again, put the
+new JSON there, run this. tests/test_readme.py checks that no page is behind, and that none repeats a score by hand.
+"""
+
+import json
+import re
+import runpy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from img2img.benchmarks import (
+    codec_rate_distortion,
+    codec_speed,
+    photographs,
+    real_noise,
+    speed,
+    texture,
+    translation,
+)
+from img2img.benchmarks.report import markdown_table, slashed
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "benchmarks" / "results"
+TABLE = re.compile(r"(<!-- table: (?P<name>.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+FIGURE = re.compile(r"(<!--figure: (?P<name>.+?)-->).*?(<!--end-->)")
+
+Row = dict[str, Any]
+
+SETS = {"CBSD68": "cbsd68", "Kodak": "kodak", "Set12 (grey)": "set12"}
+PEERS = {
+    "noisy": "noisy",
+    "scikit-image wavelet": "wavelet (BayesShrink)",
+    "scikit-image TV": "TV (Chambolle)",
+    "scikit-image NL-means": "NL-means",
+}
+OURS = ("denoise-fast", "denoise-fast, auto")
+# Not ours: FFDNet by its published weights, measured with an earlier `img2img bench denoise`; DRUNet as published.
+OTHERS = {
+    "FFDNet (its published weights, measured before)": (
+        "33.88 / 31.22 / 27.97",
+        "34.77 / 32.27 / 29.12",
+        "32.76 / 30.45 / 27.37",
+    ),
+    "DRUNet (published, 32.6 M parameters)": ("34.30 / 31.69 / 28.51", "", "33.25 / 30.94 / 27.90"),
+}
+NOISE = "noise, vgg-slim, shifted"
+BARK = {"bark": "optimize, vgg19, gram", "random": "optimize, random, gram", "network": "network, vgg-slim, gram"}
+BEFORE_PATCHES = "2026-11-26"
+GONE = re.compile(
+    r"denoise-best|sigma auto|instant"
+)  # weights and methods that are no longer there, and rows of no news
+
+
+@cache
+def record(name: str) -> Row:
+    """The JSON file of that name, "inf" turned into infinity again."""
+
+    def numbers(pairs: Sequence[tuple[str, Any]]) -> Row:
+        return {key: float(value) if value == "inf" else value for key, value in pairs}
+
+    found: Row = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"), object_pairs_hook=numbers)
+    return found
+
+
+def row(rows: Iterable[Row], **wanted: object) -> Row:
+    """The only row that has these values."""
+    (found,) = (each for each in rows if all(each[key] == value for key, value in wanted.items()))
+    return found
+
+
+# ---- tables
+
+
+def white_noise(case: str) -> str:
+    """PSNR of each method on each test set at the three levels; ours were measured again, by themselves."""
+
+    def cell(folder: str, method: str) -> str:
+        name = f"denoise_fast_{folder}" if method in OURS else f"denoise_{folder}"
+        return decibels(name, case, method, missing="")
+
+    lines = [[shown, *(cell(folder, method) for folder in SETS.values())] for shown, method in PEERS.items()]
+    lines += [[name, *cells] for name, cells in OTHERS.items() if case == "float"]
+    lines += [[f"**{method}**", *(cell(folder, method) for folder in SETS.values())] for method in OURS]
+    return markdown_table(["method", *SETS], lines)
+
+
+def noise_levels() -> str:
+    """Errors of the estimated noise level, and what they cost; the mean of the seconds over levels."""
+    lines = []
+    rows = record("noise_level_cbsd68")["summary"]
+    for case, shown in (("float", "float"), ("8bit", "8 bits")):
+        for method in dict.fromkeys(each["method"] for each in rows):
+            own = [each for each in rows if (each["case"], each["method"]) == (case, method)]
+            seconds = sum(each["seconds_per_megapixel"] for each in own) / len(own)
+            errors, costs = ([each[key] for each in own] for key in ("error_percent", "cost_db"))
+            lines.append([method, shown, slashed(errors, 1), slashed(costs), f"{seconds:.2f}"])
+    return markdown_table(["method", "case", "mean error, %", "cost, dB", "s/megapixel"], lines)
+
+
+def codecs() -> str:
+    """Rate and distortion of every codec."""
+    points = {field.name for field in fields(codec_rate_distortion.Point)}
+    curves = []
+    for curve in record("codec_kodak")["curves"]:
+        own = {key: value for key, value in curve.items() if key not in {"at_bpp", "points"}}
+        own["points"] = [
+            codec_rate_distortion.Point(**{key: point.get(key) for key in points}) for point in curve["points"]
+        ]
+        curves.append(codec_rate_distortion.Curve(**own))
+    return codec_rate_distortion.table(curves)
+
+
+def seams() -> str:
+    """Time of a picture at once and in tiles, and how far tiles, ours and independent ones, are from it at once."""
+    lines = []
+    for name in ("translate_speed", "translate_speed_edges"):
+        rows = record(name)["tiles"]
+        for model in dict.fromkeys(each["model"] for each in rows):
+            fp32, bf16 = (partial(row, rows, model=model, precision=precision) for precision in ("fp32", "bf16"))
+            once, tiles = ([way(how=how) for way in (fp32, bf16)] for how in ("at once", "in tiles"))
+            alone = fp32(how="tiles by themselves")
+            largest = " / ".join(f"{each['largest_difference']:.3f}" for each in tiles)
+            lines.append(
+                [
+                    f"{Path(model).stem}, {once[0]['kmac_per_pixel']:.1f} kMAC/pixel",
+                    slashed(each["seconds_per_megapixel"] for each in once),
+                    slashed(each["seconds_per_megapixel"] for each in tiles),
+                    largest,
+                    f"{alone['largest_difference']:.0f}, {alone['mean_difference']:.1f}",
+                ]
+            )
+    at_once, in_tiles = "s/megapixel at once, fp32 / bf16", "in tiles"
+    differences = ["largest difference, fp32 / bf16", "tiles by themselves: largest, mean"]
+    return markdown_table(["model", at_once, in_tiles, *differences], lines)
+
+
+def texture_rows(name: str) -> list[Row]:
+    """The methods' rows. Until `patches` came `optimize` began with noise, which is `--start noise` now."""
+    rows = [each for each in record(name)["summary"] if not GONE.search(each["method"])]
+    if record(name)["environment"]["date"] < BEFORE_PATCHES:
+        rows = [each | {"method": each["method"].replace("optimize", "noise")} for each in rows]
+    return rows
+
+
+def commands(*names: str) -> str:
+    """Seconds and memory of whole commands."""
+    rows = [each for name in names for each in record(name)["commands"]]
+    return speed.command_table([each for each in rows if not GONE.search(each["what"])])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "white noise": partial(white_noise, "float"),
+    "white noise in 8 bits": partial(white_noise, "8bit"),
+    "real cameras": lambda: real_noise.table(record("real_noise")["summary"]),
+    "pictures as users have them": lambda: photographs.table(record("photographs_kodak")["scores"]),
+    "noise levels": noise_levels,
+    "denoising networks": lambda: speed.method_table(
+        [each for each in record("speed")["methods"] if not GONE.search(each["method"])]
+    ),
+    "denoising commands": partial(commands, "speed"),
+    "codecs": codecs,
+    "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
+    "codec commands": partial(commands, "codec_speed"),
+    "colorize": lambda: translation.table(record("translate_colorize")["summary"]),
+    "edges": lambda: translation.table(record("translate_edges")["summary"]),
+    "facades": lambda: translation.table(record("translate_facades")["summary"]),
+    "ablations": lambda: translation.table(record("translate_ablation")["summary"]),
+    "seams": seams,
+    "translation commands": partial(commands, "translate_speed", "translate_speed_edges"),
+    "textures": lambda: texture.table(texture_rows("texture_tileable"), tileable=True),
+    "textures beside Gatys": lambda: texture.table(texture_rows("texture_gatys")),
+    "textures never seen": lambda: texture.table(texture_rows("texture_unseen"), tileable=True),
+}
+
+
+# ---- figures
+
+
+def decibels(name: str, case: str, method: str, key: str = "psnr", missing: str | None = None) -> str:
+    """PSNR at 15 / 25 / 50, as papers print it."""
+    rows = [each for each in record(name)["summary"] if (each["case"], each["method"]) == (case, method)]
+    if not rows and missing is not None:
+        return missing
+    return slashed(each[key] for each in sorted(rows, key=lambda each: each["sigma"]))
+
+
+def levels(key: str, case: str, digits: int) -> str:
+    """Of our estimator at 5 / 10 / 15 / 25 / 50 / 75 grey levels."""
+    rows = record("noise_level_cbsd68")["summary"]
+    own = [each for each in rows if (each["case"], each["method"]) == (case, "ours (noise-estimator)")]
+    return slashed((each[key] for each in own), digits)
+
+
+def _figures() -> Row:
+    made: Row = {}
+    for folder in SETS.values():
+        for case, shown in (("float", ""), ("8bit", " 8 bits")):
+            for method in OURS:
+                made[f"{method} {folder}{shown}"] = decibels(f"denoise_fast_{folder}", case, method)
+    made["denoise-fast tta"] = decibels("denoise_tta", "float", "denoise-fast, tta")
+    made["denoise-fast without tta"] = decibels("denoise_tta", "float", "denoise-fast")
+    for case, shown in (("float", ""), ("8bit", " 8 bits")):
+        made[f"noise-estimator error{shown}"] = levels("error_percent", case, 1)
+        made[f"noise-estimator cost{shown}"] = levels("cost_db", case, 2)
+    for each in record("real_noise")["summary"]:
+        made[f"{each['method']} cc15"] = f"{each['psnr8']:.2f}"
+        made[f"{each['method']} cc15 ssim"] = f"{each['ssim']:.4f}"
+        made[f"{each['method']} cc15 least gain"] = f"{each['worst_gain']['decibels']:+.2f}"
+    for curve in record("codec_kodak")["curves"]:
+        codec = curve["codec"]
+        made[f"{codec} bd-rate"] = f"{curve['bd_rate']:.1f}"
+        made[f"{codec} smaller"] = f"{-curve['bd_rate']:.0f}"
+        made[f"{codec} bd-rate ms-ssim"] = f"{curve['bd_rate_ms_ssim']:.1f}"
+        if codec.startswith("codec-"):
+            made[f"{codec} psnr"] = slashed(at["psnr"] for at in curve["at_bpp"].values())
+    for network in record("codec_speed")["networks"]:
+        for way in ("encode", "decode"):
+            made[f"{network['network']} {way} seconds"] = f"{network[f'{way}_seconds']:.2f}"
+    for model in ("colorize", "edges", "facades"):
+        for each in record(f"translate_{model}")["summary"]:
+            name = {"the input itself": "input", "the mean colour": "mean", "the true pictures": "truth"}
+            who = f"{model} {name.get(each['method'], '')}".strip()
+            for key, digits in (("psnr", 2), ("ssim", 3), ("vgg", 3), ("colourfulness", 1), ("ab_intersection", 3)):
+                if key in each:
+                    made[f"{who} {key}"] = f"{each[key]:.{digits}f}"
+            if "fcn" in each:
+                made[f"{who} fcn"] = slashed(each["fcn"].values())
+    for shown, method in (("judge", NOISE), ("mirrored", "the sample mirrored"), ("shuffled", "its pixels shuffled")):
+        made[f"textures {shown}"] = f"{row(texture_rows('texture_tileable'), method=method)['judge']:.3f}"
+        for each in record("texture_unseen")["scores"]:
+            if each["method"].replace("optimize", "noise") == method:
+                made[f"textures {shown} {each['sample']}"] = f"{each['judge']:.3f}"
+    for name, method in BARK.items():
+        made[f"bark {name}"] = f"{row(record(f'texture_{name}')['summary'], method=method)['judge']:.3f}"
+    for name, key in (("files", "files"), ("files_before", "files before")):
+        for outcome, count in record(name)["counts"].items():
+            made[f"{key} {outcome}"] = str(count)
+    return made
+
+
+FIGURES: dict[str, str] = _figures()
+
+
+def renewed(text: str) -> str:
+    """The text with every table and figure made anew.
+
+    Raises:
+        KeyError: a page asks for one that there is not.
+    """
+    text = TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found['name']]()}\n\n{found[3]}", text)
+    return FIGURE.sub(lambda found: found[1] + FIGURES[found["name"]] + found[3], text)
+
+
+if __name__ == "__main__":
+    runpy.run_path(str(HERE / "update_readme.py"), run_name="__main__")
