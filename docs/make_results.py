@@ -28,7 +28,7 @@ from img2img.benchmarks.report import markdown_table, slashed
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
 TABLE = re.compile(r"(<!-- table: (?P<name>.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-FIGURE = re.compile(r"(<!--figure: (?P<name>.+?)-->).*?(<!--end-->)")
+FIGURE = re.compile(r"(?<!`)(<!--figure: (?P<name>.+?)-->).*?(<!--end-->)")
 
 Row = dict[str, Any]
 

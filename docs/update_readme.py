@@ -1,6 +1,6 @@
 """Renew what the pages show of the program: help texts here, measured numbers by docs/make_results.py.
 
-A help text stands between `<!-- help: img2img denoise -->` and `<!-- end of help -->`; docs/commands.md has them all.
+The help texts stand in docs/commands.md between `<!-- help texts -->` and `<!-- end of help texts -->`.
 tests/test_readme.py checks that no page is behind.
 """
 
@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 80  # of the terminal: what is printed must not depend on whose it is
-BLOCK = re.compile(r"(<!-- help: (?P<command>.+?) -->\n).*?(<!-- end of help -->)", re.DOTALL)
+HELP = re.compile(r"(<!-- help texts -->\n).*?(<!-- end of help texts -->)", re.DOTALL)
 
 
 def pages() -> list[Path]:
@@ -58,8 +58,13 @@ def help_of(command: str) -> str:
 
 
 def renewed(text: str) -> str:
-    """The text with every help text made anew."""
-    return BLOCK.sub(lambda block: f"{block[1]}```text\n{help_of(block['command'])}```\n{block[3]}", text)
+    """The text with the help texts made anew, each under its command's name."""
+
+    def made(block: re.Match[str]) -> str:
+        texts = (f"\n### {command}\n\n```text\n{help_of(command)}```\n" for command in commands())
+        return f"{block[1]}{''.join(texts)}\n{block[2]}"
+
+    return HELP.sub(made, text)
 
 
 if __name__ == "__main__":
