@@ -95,6 +95,7 @@ TASKS = (
             Training("texture", "img2img.tasks.texture.train_network:build", "texture-network"),
             Training("descriptor", "img2img.tasks.texture.train_descriptor:build", "vgg-slim"),
         ),
+        graphs="img2img.tasks.texture.networks:NETWORKS",
     ),
     Task(
         "translate",

@@ -95,9 +95,12 @@ def graph_of(checkpoint: Checkpoint, network: Network) -> bytes:
     """A network of a weight file as ONNX, for any number of pictures of any size, its tensors left in that file."""
     import onnx
 
-    module = network.build(checkpoint).eval()
-    examples = network.examples(checkpoint.header, np.random.default_rng(0), *TRACED)
-    model = trace(_rooted(module, network.prefix), dict(zip(network.inputs, examples, strict=True)))
+    if network.graph:
+        model = network.graph(checkpoint)
+    else:
+        module = network.build(checkpoint).eval()
+        examples = network.examples(checkpoint.header, np.random.default_rng(0), *TRACED)
+        model = trace(_rooted(module, network.prefix), dict(zip(network.inputs, examples, strict=True)))
     _refer(model, checkpoint)
     _shorten(model.graph)
     model.producer_name, model.producer_version = "img2img", img2img.__version__
@@ -226,7 +229,7 @@ def compare(checkpoint: Checkpoint, network: Network) -> Agreement:
     differences = []
     for height, width in sizes():
         given = network.examples(checkpoint.header, random, height, width)
-        difference = largest(ours(*given), theirs(*given)) / network.level
+        difference = largest(ours(*given), theirs(*given), network.relative) / network.level
         if not difference <= TOLERANCE:  # NaN, too
             raise ExportError(
                 f"{checkpoint.path.name}, {network.name}: at {width}x{height} pixels onnxruntime's result differs from "
@@ -243,8 +246,12 @@ def sizes() -> Iterator[tuple[int, int]]:
         yield math.ceil(LARGEST**h), math.ceil(LARGEST**w)
 
 
-def largest(a: Any, b: Any) -> float:
-    """The largest difference of two results; infinite if their shapes differ."""
+def largest(a: Any, b: Any, relative: bool = False) -> float:
+    """The largest difference of two results, or its share of the second's largest; infinite if their shapes differ."""
     if isinstance(a, tuple):
-        return max(map(largest, a, b)) if len(a) == len(b) else math.inf
-    return float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else math.inf
+        same = len(a) == len(b)
+        return max(largest(*pair, relative) for pair in zip(a, b, strict=True)) if same else math.inf
+    if a.shape != b.shape:
+        return math.inf
+    unit = float(np.abs(b).max(initial=0)) if relative else 1.0
+    return float(np.abs(a - b).max(initial=0)) / (unit or 1.0)

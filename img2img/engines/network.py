@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    import onnx
     from torch import nn
 
     from ..checkpoints import Checkpoint
@@ -27,6 +28,8 @@ class Network:
             graph is traced with and compared on. Axes 0, 2 and 3 of every argument may have any size later.
         prefix: what names of the module's parameters lack of those in the weight file.
         level: what one grey level of 255 is in the network's output.
+        relative: whether that counts in shares of each result's largest value, whose size depends on the picture.
+        graph: makes the graph, without tensors, where no exporter can trace it from the module.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Network:
     examples: Callable[[Mapping[str, Any], np.random.Generator, int, int], tuple[np.ndarray, ...]]
     prefix: str = ""
     level: float = 1 / 255
+    relative: bool = False
+    graph: Callable[[Checkpoint], onnx.ModelProto] | None = None
 
 
 class Runner(Protocol):

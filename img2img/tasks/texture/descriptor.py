@@ -7,18 +7,14 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ...core.padding import framed
+from .vgg_shape import MEAN, STD
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-# Of ImageNet's photographs, R, G, B: what zero padding continues an image with, and how much they vary.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Feature maps of each convolution, block by block; the blocks are divided by poolings. Each block's first convolution
 # gives one of LAYERS, so the last block has no more than that.
 VGG19 = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
 # A twelfth of its cost. The layers that are read are wide, for only they are compared; what lies between is narrow.
 SLIM = ((32, 16), (48, 32), (96, 64, 64), (192, 128, 128, 128), (384,))
-# How much the layers of a distilled network count where a texture is made by them. The deeper, the less it knows of
-# what VGG-19 would say: weighed as the others, relu5_1 leads away from the sample, by VGG-19's own relu5_1, too.
-DISTILLED = (4.0, 2.0, 1.0, 0.15, 0.02)
 LEAST_MEAN = 0.03  # of a layer's mean: channels that hardly ever fire are not blown up beyond this
 
 

@@ -6,8 +6,9 @@ import torch
 
 from ...checkpoints import build, load_checkpoint
 from ...runtime import placed
-from .descriptor import DISTILLED, VGG, Descriptor, RandomFilters
+from .descriptor import VGG, Descriptor, RandomFilters
 from .vgg19 import load_vgg19
+from .vgg_shape import DISTILLED
 
 
 def load_descriptor(

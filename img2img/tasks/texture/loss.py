@@ -11,12 +11,11 @@ from torch import Generator, Tensor
 
 from .job import LossName
 from .ranking import order_of, sorted_rows
+from .terms import SHIFT_WEIGHT, SHIFTS
 
 Loss = Callable[[Sequence[Tensor]], Tensor]  # of the features of images: a scalar
 
 COPIES = {"shifted": 4, "gram": 3, "swd": 6}  # of the layers that are read; of the memory that a loss takes. Measured
-SHIFTS = {2: (2, 4), 3: (1, 2)}  # of relu3_1 and relu4_1: 8 and 16 pixels. Random filters have no such layers
-SHIFT_WEIGHT = 0.5  # of each shifted matrix, where a Gram matrix weighs 1
 
 
 def positions(features: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 from ...core.padding import center_crop
 from ...data.patches import load_rgb
 from ...errors import WeightsError
-from .descriptor import LAYERS, MEAN, STD, VGG, mean_activations, normalise
+from .descriptor import LAYERS, VGG, mean_activations, normalise
+from .vgg_shape import MEAN, STD
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 SIZE = 574_673_361  # bytes
