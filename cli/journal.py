@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import img2img
+from img2img.stores import opened
 from img2img.whole_file import whole_file
 
 from .plan import Job
 from .report import say_error
 
 if TYPE_CHECKING:
+    from img2img.images import Picture
     from img2img.metrics.texture import Diversity, Image
 
 
@@ -63,14 +65,13 @@ class Journal:
             self._keep(job)
 
     def _keep(self, job: Job) -> None:
-        from img2img.images import read_picture
         from img2img.metrics.texture import seam_scores
 
-        texture = read_picture(Path(job.target)).to_array()
+        texture = _read(job.target).to_array()
         height, width = texture.shape[1:]
         facts = self.before.get(job.target) or {"width": width, "height": height}
         facts = {name: value for name, value in facts.items() if name not in ("output", "samples", "diversity")}
-        sample = read_picture(Path(job.source)).to_array()
+        sample = _read(job.source).to_array()
         self.add(job.target, job.sources, facts | {"seam": seam_scores(texture)}, texture, sample)
 
     def add(
@@ -109,6 +110,13 @@ class Journal:
         report = {"img2img": img2img.__version__, "textures": self.entries}
         with whole_file(self.path, overwrite=True) as file:
             file.write(json.dumps(report, indent=1).encode() + b"\n")
+
+
+def _read(name: str) -> "Picture":
+    from img2img.images import read_picture
+
+    with opened(name) as file:
+        return read_picture(file)
 
 
 def _entries(content: bytes) -> dict[str, dict[str, Any]]:

@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 import click
 
-from img2img.whole_file import whole_file
+from img2img.stores import exists, is_address, opened, whole_output
 
 from .batch import BatchOptions
 from .pipeline import Task
@@ -123,8 +122,10 @@ class Patchwork:
         stem = os.path.splitext(job.target)[0]
         targets = {name: f"{stem}_{name}{MAP_FORMATS.get(job.format, '.png')}" for name, _ in self.maps}
         for target in targets.values():
-            if os.path.lexists(target) and not self.overwrite:
+            if exists(target) and not self.overwrite:
                 raise ImageError(f"{target} exists already; use --overwrite")
+            if is_address(target):
+                continue
             if any(os.path.exists(target) and os.path.samefile(target, file) for _, file in self.maps):
                 raise ImageError(f"{target} is a map that is read")
         return targets
@@ -146,19 +147,20 @@ class Patchwork:
         lost = write(made.picture, file, format)
         for target, picture in made.maps.items():
             kind = next(name for name, end in MAP_FORMATS.items() if target.endswith(end))
-            with whole_file(target, self.overwrite) as beside:
+            with whole_output(target, self.overwrite) as beside:
                 write(picture, beside, kind)
         return lost
 
 
 def read_named(name: str, max_pixels: int) -> "Picture":
     """A picture beside the samples; what is wrong with it is said with its name."""
-    from img2img.errors import ImageError
+    from img2img.errors import ImageError, Img2ImgError
     from img2img.images import read_picture
 
     try:
-        return read_picture(Path(name), max_pixels)
-    except (OSError, ImageError) as error:
+        with opened(name) as file:
+            return read_picture(file, max_pixels)
+    except (OSError, Img2ImgError) as error:
         raise ImageError(f"{name}: {describe(error)}") from error
 
 

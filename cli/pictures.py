@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from img2img.keeping import KEEP, Keeping
+from img2img.stores import inner
 
 from .batch import BatchOptions
 from .pipeline import Task
@@ -55,7 +56,7 @@ def refuse_files(batch: BatchOptions, extensions: Collection[str], why: str) -> 
         click.UsageError: one of the inputs is such a file.
     """
     for name in batch.inputs:
-        if os.path.splitext(name)[1].lower() in extensions and not os.path.isdir(name):
+        if os.path.splitext(inner(name))[1].lower() in extensions and not os.path.isdir(name):
             raise click.UsageError(f"{name} {why}")
 
 

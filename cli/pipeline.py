@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO, Generic, TypeVar
 
-from img2img.whole_file import whole_file
+from img2img.stores import opened, whole_output
 
 from .plan import STREAM, Job
 from .report import describe
@@ -156,7 +156,7 @@ class Pipeline(Generic[X, Y]):
         if job.source == STREAM:
             x = self.task.read(sys.stdin.buffer)
         else:
-            with open(job.source, "rb") as file:
+            with opened(job.source) as file:
                 x = self.task.read(file)
         return x, time.perf_counter() - start
 
@@ -174,7 +174,7 @@ class Pipeline(Generic[X, Y]):
             if job.target == STREAM:
                 lost = self._write_stream(job, y)
             else:
-                with whole_file(job.target, self.overwrite) as file:
+                with whole_output(job.target, self.overwrite or job.replace) as file:
                     lost = self.task.write(y, file, job.format)
         except FileExistsError:
             return Result(job, existed=True)

@@ -7,11 +7,16 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import click
 
+from img2img import stores
+from img2img.errors import AddressError
+from img2img.stores import Presence, Stamp, is_address
+
+from .joblist import Jobs
 from .shard import WHOLE, Shard
 
 STREAM = "-"  # standard input as a source, standard output as a target; a file of that name is ./-
@@ -87,6 +92,9 @@ class Job:
         format: of the output.
         more: further inputs of the same output, if the command joins them.
         copy: which of the outputs of one input it is, from 0.
+        options: of this input alone, as a list of inputs says; with the names that the command's have in Python.
+        stamp: of the input, where it was found out.
+        replace: whether the output is an earlier result and may be replaced.
     """
 
     source: str
@@ -94,6 +102,9 @@ class Job:
     format: str
     more: tuple[str, ...] = ()
     copy: int = 0
+    options: tuple[tuple[str, Any], ...] = ()
+    stamp: Stamp | None = None
+    replace: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -112,10 +123,10 @@ class Plan:
         skipped: what is done already.
     """
 
-    jobs: list[Job] = field(default_factory=list)
+    jobs: Jobs = field(default_factory=Jobs)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    skipped: list[Job] = field(default_factory=list)
+    skipped: Jobs = field(default_factory=Jobs)
 
 
 def make_plan(
@@ -138,27 +149,43 @@ def make_plan(
         existing: what to do about outputs that exist.
 
     Raises:
-        click.UsageError: an input is missing, two inputs would write one output, an output is an input or exists.
+        click.UsageError: an input is missing, two inputs would write one output, an output is an input or exists; an
+            address cannot be used.
+        StorageError: a store cannot be reached, or refuses.
     """
-    missing = [name for name in inputs if name != STREAM and not os.path.exists(name)]
+    inputs, output = _usable(inputs, output)
+    missing = [name for name in inputs if name != STREAM and not stores.exists(name)]
     if missing:
         raise click.UsageError(f"{missing[0]}: no such file or folder")
     if STREAM in inputs and len(inputs) > 1:
         raise click.UsageError("standard input (-) cannot be mixed with other inputs")
     plan = Plan()
-    if naming.joined:
-        plan.jobs = [_joined(inputs, output, naming)]
-    else:
-        plan.jobs = list(_jobs(inputs, output, naming, recursive, plan))
-    plan.jobs = [copy for job in plan.jobs for copy in _copies(job, naming.copies)]
+    jobs = [_joined(inputs, output, naming)] if naming.joined else _jobs(inputs, output, naming, recursive, plan)
+    plan.jobs = Jobs(copy for job in jobs for copy in _copies(job, naming.copies))
     _refuse_collisions(plan.jobs)
-    if shard.automatic and len(inputs) == 1 and not os.path.isdir(inputs[0]):
+    if shard.automatic and len(inputs) == 1 and not stores.is_folder(inputs[0]):
         shard = WHOLE  # an array job that names one file in each task
     if shard.count > 1:
-        total, plan.jobs = len(plan.jobs), shard.of(plan.jobs)
+        total, plan.jobs = len(plan.jobs), Jobs(shard.of(plan.jobs))
         plan.notes.append(f"shard {shard}: {len(plan.jobs)} of {total}")
-    plan.jobs = list(_settle(plan, existing, naming))
+    plan.jobs = Jobs(_settle(plan, existing, naming))
     return plan
+
+
+def _usable(inputs: Sequence[str], output: str | None) -> tuple[list[str], str | None]:
+    """The inputs and the output, `file://` addresses as paths; other addresses only if they can be used."""
+    try:
+        inputs = [stores.local(name) for name in inputs]
+        for name in inputs:
+            stores.check(name)
+        if output is not None:
+            output = stores.local(output)
+            stores.check(output, writing=True)
+            if is_address(output) and stores.bucket_is_missing(output):
+                raise AddressError(f"{output}: there is no such bucket")
+    except AddressError as error:
+        raise click.UsageError(str(error)) from error
+    return inputs, output
 
 
 def _jobs(inputs: Sequence[str], output: str | None, naming: Naming, recursive: bool, plan: Plan) -> Iterator[Job]:
@@ -169,27 +196,29 @@ def _jobs(inputs: Sequence[str], output: str | None, naming: Naming, recursive: 
         return
     else:
         roots = {name: _beside(name, naming) for name in inputs}
-    outputs = {os.path.realpath(root) for root in roots.values()}
+    outputs = {_real(root) for root in roots.values()}
     for name in inputs:  # not `roots`: an input that is given twice has to collide
-        if os.path.isdir(name):
+        if stores.is_folder(name):
             yield from _jobs_of_folder(name, roots[name], naming, recursive, outputs, plan)
         elif output is None:
             yield Job(name, roots[name], naming.format_of(roots[name]))
         else:
-            target = os.path.join(output, naming.rename(os.path.basename(name)))
+            target = os.path.join(output, naming.rename(os.path.basename(stores.inner(name))))
             yield Job(name, target, naming.format_of(target))
 
 
 def _is_folder(inputs: Sequence[str], output: str) -> bool:
     """Whether OUT means a folder: it is one, it is written as one, or a file could not hold what goes into it."""
-    needed = len(inputs) > 1 or os.path.isdir(inputs[0])
+    needed = len(inputs) > 1 or stores.is_folder(inputs[0])
     if output == STREAM:
         if needed:
             raise click.UsageError("standard output (-) takes the result of one file only")
         return False
-    folder = needed or os.path.isdir(output) or output.endswith(("/", os.sep))
+    folder = needed or output.endswith(("/", os.sep)) or stores.is_folder(output)
     if folder and inputs[0] == STREAM:
         raise click.UsageError("what comes from standard input has no name: give a file as the output")
+    if is_address(output):
+        return folder  # an object and a "folder" may have the same name there
     if folder and os.path.exists(output.rstrip("/" + os.sep)) and not os.path.isdir(output):
         raise click.UsageError(f"{output} is a file; these inputs need a folder as the output")
     return folder
@@ -198,7 +227,7 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
 def _joined(inputs: Sequence[str], output: str | None, naming: Naming) -> Job:
     """The one job of several inputs."""
     for name in inputs:
-        if name == STREAM or os.path.isdir(name):
+        if name == STREAM or stores.is_folder(name):
             raise click.UsageError(f"{name}: what is put together are files, neither folders nor standard input")
     (job,) = _jobs(inputs[:1], output, naming, False, Plan())
     return replace(job, more=tuple(inputs[1:]))
@@ -225,33 +254,54 @@ def _single(source: str, target: str, naming: Naming) -> Job:
 def _beside(name: str, naming: Naming) -> str:
     """The output that belongs to an input when no OUT is given."""
     path = name.rstrip("/" + os.sep)
-    if os.path.basename(path) in ("", os.curdir, os.pardir):
+    if is_address(name):
+        _refuse_beside(path)
+    elif os.path.basename(path) in ("", os.curdir, os.pardir):
         path = os.path.realpath(name)  # `.` is called as its folder is
-    if os.path.isdir(name):
+    if stores.is_folder(name):
         return path + (naming.folder_suffix or naming.suffix)
     folder, base = os.path.split(path)
     return os.path.join(folder, naming.rename(base, naming.suffix, keep=False))
+
+
+def _refuse_beside(address: str) -> None:
+    """Refuse an address beside which nothing can be: a bucket, or one that is read only."""
+    try:
+        stores.check(address, writing=True)
+    except AddressError as error:
+        raise click.UsageError(str(error)) from error
+    if stores.is_bucket(address):
+        raise click.UsageError(f"{address} is all of a bucket: name the output by -o OUT")
+
+
+def _real(path: str) -> str:
+    """The one name of a folder that has several."""
+    return path.rstrip("/") if is_address(path) else os.path.realpath(path)
 
 
 def _jobs_of_folder(
     folder: str, root: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan
 ) -> Iterator[Job]:
     """The jobs that mirror a folder's tree below `root`."""
-    if os.path.realpath(folder) == os.path.realpath(root) and any(name in naming.formats for name in naming.readable):
+    if _real(folder) == _real(root) and any(name in naming.formats for name in naming.readable):
         raise click.UsageError(
             f"{folder} would be both input and output, and a second run would take results as inputs"
         )
     empty = True
-    for name in _walk(folder, naming, recursive, outputs, plan):
+    look = _look if is_address(folder) else _walk
+    for name, stamp in look(folder, naming, recursive, outputs, plan):
         empty = False
         target = os.path.join(root, naming.rename(name))
-        yield Job(os.path.join(folder, name), target, naming.format_of(target))
+        yield Job(stores.joined(folder, name), target, naming.format_of(target), stamp=stamp)
     if empty and folder not in (name for name, _ in plan.problems):
         below = "" if recursive else "; -r also reads the folders in it"
         plan.problems.append((folder, f"there is nothing to do in this folder{below}"))
 
 
-def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[str]:
+Listed = tuple[str, Stamp | None]
+
+
+def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[Listed]:
     """Names, relative to the folder, of the files to be read, sorted in each folder.
 
     Left out are hidden names, folders that this command line writes to, and earlier results: photo_denoised.png (or
@@ -261,8 +311,7 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
     def report(error: OSError) -> None:
         plan.problems.append((str(error.filename), error.strerror or str(error)))
 
-    earlier = 0
-    folder_suffix = naming.folder_suffix or naming.suffix
+    chooser = _Chooser(naming, recursive)
     top = os.path.realpath(folder)
     seen = {top}
 
@@ -275,17 +324,54 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
         return True
 
     for here, folders, files in os.walk(folder, onerror=report, followlinks=True):
-        names = {name for name in files if os.path.splitext(name)[1].lower() in naming.readable and name[0] != "."}
-        stems = {os.path.splitext(name)[0] for name in names}
-        results = {name for name in names if _is_result(os.path.splitext(name)[0], stems, naming.suffix)}
         prefix = "" if here == folder else os.path.relpath(here, folder)
-        yield from (os.path.join(prefix, name) for name in sorted(names - results))
-        below = {name for name in folders if recursive and name[0] != "."}
-        old = {name for name in below if _is_result(name, below, folder_suffix)}
-        folders[:] = [name for name in sorted(below - old) if enter(os.path.join(here, name))]
-        earlier += len(results) + len(old)
-    if earlier:
-        plan.notes.append(f"{folder}: {earlier} earlier results (*{folder_suffix}) left out")
+        yield from ((os.path.join(prefix, name), None) for name in chooser.files(files))
+        folders[:] = [name for name in chooser.folders(folders) if enter(os.path.join(here, name))]
+    chooser.note(folder, plan)
+
+
+def _look(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[Listed]:
+    """The same of an address."""
+    chooser = _Chooser(naming, recursive)
+    for found in stores.walk(folder):
+        for name in chooser.files(found.files):
+            yield os.path.join(found.folder, name), found.files[name]
+        kept = chooser.folders(found.folders)
+        for name in [*found.folders]:
+            if name not in kept or _real(os.path.join(folder, found.folder, name)) in outputs:
+                del found.folders[name]
+    chooser.note(folder, plan)
+
+
+@dataclass
+class _Chooser:
+    """Says which names of a folder are inputs and which are looked into, and counts the earlier results."""
+
+    naming: Naming
+    recursive: bool
+    earlier: int = 0
+
+    def files(self, files: Collection[str]) -> list[str]:
+        readable = self.naming.readable
+        names = {name for name in files if os.path.splitext(name)[1].lower() in readable and name[0] != "."}
+        stems = {os.path.splitext(name)[0] for name in names}
+        results = {name for name in names if _is_result(os.path.splitext(name)[0], stems, self.naming.suffix)}
+        self.earlier += len(results)
+        return sorted(names - results)
+
+    def folders(self, folders: Collection[str]) -> list[str]:
+        below = {name for name in folders if self.recursive and name[0] != "."}
+        old = {name for name in below if _is_result(name, below, self._suffix)}
+        self.earlier += len(old)
+        return sorted(below - old)
+
+    def note(self, folder: str, plan: Plan) -> None:
+        if self.earlier:
+            plan.notes.append(f"{folder}: {self.earlier} earlier results (*{self._suffix}) left out")
+
+    @property
+    def _suffix(self) -> str:
+        return self.naming.folder_suffix or self.naming.suffix
 
 
 def _is_result(name: str, names: Collection[str], suffix: str) -> bool:
@@ -295,42 +381,65 @@ def _is_result(name: str, names: Collection[str], suffix: str) -> bool:
     return any(each.endswith(suffix) and each.removesuffix(suffix) in names for each in {name, whole})
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Refuse two inputs with one output, and an output that is an input."""
-    real = cache(os.path.realpath)  # once per folder, not per file
+def _refuse_collisions(jobs: Jobs) -> None:
+    """Refuse two inputs with one output, and an output that is an input.
+
+    Millions of names would fill the memory: they are compared by numbers of 64 bits, and only those that are alike as
+    texts.
+    """
+    import numpy as np
+
+    real = lru_cache(100_000)(os.path.realpath)  # once per folder, not per file
 
     def place(path: str) -> str:
+        if is_address(path):
+            return path
         folder, name = os.path.split(path)
         return os.path.join(real(folder), name)
 
-    targets: dict[str, str] = {}
-    collisions: list[str] = []
-    for job in jobs:
-        if job.target == STREAM:
-            continue
-        here = place(job.target)
-        if here in targets:
-            collisions.append(f"{targets[here]} and {job.source} would both be written to {job.target}")
-        targets.setdefault(here, job.source)
+    def numbers(paths: Iterator[str]) -> Any:
+        return np.fromiter((hash(place(path)) for path in paths if path != STREAM), np.int64)
+
+    targets = numbers(job.target for job in jobs)
+    targets.sort()
+    twice = {*targets[1:][targets[1:] == targets[:-1]].tolist()}
+    if twice:
+        first: dict[str, str] = {}
+        collisions: list[str] = []
+        for job in jobs:
+            if job.target == STREAM or hash(here := place(job.target)) not in twice:
+                continue
+            if here in first:
+                collisions.append(f"{first[here]} and {job.source} would both be written to {job.target}")
+            first.setdefault(here, job.source)
+        _refuse(collisions)
+    inputs = numbers(source for job in jobs for source in job.sources)
+    both = {*np.intersect1d(targets, inputs).tolist()}
+    if both:
+        written = {here: job.source for job in jobs if hash(here := place(job.target)) in both}
+        for job in jobs:
+            for source in job.sources:
+                if source != STREAM and (other := written.get(place(source), "")):
+                    result = "its own result" if other == source else f"the result of {other}"
+                    raise click.UsageError(f"{source} is an input and would be overwritten with {result}")
+
+
+def _refuse(collisions: Sequence[str]) -> None:
     if collisions:
         more = f" ({len(collisions) - 1} more of this kind)" if len(collisions) > 1 else ""
         raise click.UsageError(f"{collisions[0]}{more}: rename one, or run them one by one, each with an -o of its own")
-    for job in jobs:
-        for source in job.sources:
-            if source != STREAM and (other := targets.get(place(source), "")):
-                result = "its own result" if other == source else f"the result of {other}"
-                raise click.UsageError(f"{source} is an input and would be overwritten with {result}")
 
 
 def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming: Naming) -> Iterator[Job]:
     """The jobs that remain in view of the outputs that exist."""
     present = 0
     first = ""
+    there = Presence()
     for job in plan.jobs:
-        if job.target == STREAM or not os.path.lexists(job.target):
+        if job.target == STREAM or job.target not in there:
             yield job
             continue
-        if os.path.exists(job.target) and not os.path.isfile(job.target):
+        if not is_address(job.target) and os.path.exists(job.target) and not os.path.isfile(job.target):
             # A device, too: renaming a file to /dev/null would replace it.
             raise click.UsageError(f"{job.target} exists and is no regular file")
         present += 1

@@ -1,7 +1,8 @@
 """Parts of a batch, so that several processes or machines share one command line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import click
@@ -20,9 +21,9 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index + 1}/{self.count}"
 
-    def of(self, jobs: list[T]) -> list[T]:
+    def of(self, jobs: Iterable[T]) -> Iterator[T]:
         """This shard's jobs; the shards of one count hold every job once, and neighbours go to different shards."""
-        return jobs[self.index :: self.count]
+        return islice(jobs, self.index, None, self.count)
 
 
 WHOLE = Shard()

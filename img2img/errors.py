@@ -29,6 +29,14 @@ class DataError(Img2ImgError):
     """A study's data set or picture is not there, or not what it needs."""
 
 
+class AddressError(Img2ImgError):
+    """An address (s3://...) that cannot be used: no such scheme, or what reads it is not installed."""
+
+
+class StorageError(Img2ImgError):
+    """Where an address leads cannot be reached, or refuses; trying again may help."""
+
+
 class WeightsError(Img2ImgError):
     """A weight file is missing, damaged, or not what its index says."""
 

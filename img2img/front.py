@@ -21,7 +21,7 @@ from .errors import ImageError, Img2ImgError, InputError, WeightsError
 from .images import MAX_PIXELS, Frames, Picture, lost_in, read_frames, read_picture, without_metadata, write_picture
 from .images.picture import in_sixteen_bits
 from .keeping import KEEP, Keeping
-from .kinds import Given, Written, answer, given, output_path, put
+from .kinds import Given, Written, answer, given, output_path, put, refuse_address
 from .operations import Apply, ForFile, Operation, changed, of_images, refuse
 
 if TYPE_CHECKING:
@@ -383,6 +383,7 @@ class Decompressor(_Task):
         with in_our_words():
             if isinstance(x, str | os.PathLike):
                 kind: Literal["path", "bytes"] = "path"
+                refuse_address(x)
                 try:
                     data = Path(x).read_bytes()
                 except OSError as error:

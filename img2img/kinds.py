@@ -16,6 +16,7 @@ from .errors import ImageError, InputError
 from .images import FORMATS, Frames, Picture, in_8_bits, read_frames, write_frames
 from .images.picture import Scale, in_sixteen_bits
 from .images.samples import with_alpha
+from .stores import is_address
 from .whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def given(x: Any) -> Given:
     """
     torch = sys.modules.get("torch")  # who has a tensor has imported it
     if isinstance(x, str | os.PathLike):
+        refuse_address(x)
         try:
             return Given("path", read_frames(Path(x)), x)
         except ImageError as error:  # of an error in a file its name is half
@@ -93,6 +95,16 @@ def given(x: Any) -> Given:
     raise InputError(
         f"a picture is a path, bytes, a Pillow image, a NumPy array or a PyTorch tensor, not {type(x).__name__}"
     )
+
+
+def refuse_address(path: str | os.PathLike[str]) -> None:
+    """Refuse what would become a folder called `s3:`; the command line knows addresses.
+
+    Raises:
+        InputError: it is an address.
+    """
+    if is_address(os.fspath(path)):
+        raise InputError(f"{os.fspath(path)} is an address: give its bytes, or use the command line")
 
 
 def answer(frames: Frames, to: Given, suffix: str, written: Written) -> Any:
@@ -137,6 +149,7 @@ def output_path(to: Given, suffix: str, extension: str, written: Written) -> Pat
         InputError: nothing says where.
     """
     if "output" in written:
+        refuse_address(written["output"])
         return Path(written["output"])
     if to.kind != "path":
         raise InputError("where to? A picture that is no file needs an output to be written to")

@@ -89,7 +89,7 @@ def test_torch_and_torchvision_are_pinned_as_a_pair_to_plain_versions() -> None:
 
 def requirements(text: str) -> set[str]:
     """Names of the packages that a list of setup.cfg asks for."""
-    return {re.split(r"[<>=;]", line)[0].lower() for line in text.split("\n") if line and line[0] != "#"}
+    return {re.split(r"[<>=;\[]", line)[0].lower() for line in text.split("\n") if line and line[0] != "#"}
 
 
 def test_every_requirement_has_a_tested_version(setup: configparser.ConfigParser) -> None:
@@ -118,6 +118,8 @@ EXTRA_OF = {
     "python_multipart": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
+    "fsspec": "remote",
+    "ray": "ray",
     "bm3d": "bm3d",
     "pillow_heif": "heic",
     "rawpy": "raw",
@@ -159,7 +161,7 @@ def test_everything_but_the_two_that_stand_apart_is_in_all(setup: configparser.C
     extras = setup["options.extras_require"]
     everything = requirements(extras["all"])
     assert (
-        set().union(*(requirements(extras[name]) for name in ("torch", "train", "onnx", "serve", "bench")))
+        set().union(*(requirements(extras[name]) for name in ("torch", "train", "onnx", "remote", "serve", "bench")))
         == everything
     )
     assert everything < requirements(extras["dev"])
