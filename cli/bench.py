@@ -8,8 +8,8 @@ import click
 
 from . import options
 from .debug import debug
-from .texture import Size
 from .texture import texture as texture_command
+from .texture_types import Size
 
 
 class Numbers(click.ParamType):

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from img2img.errors import OptionError
 from img2img.keeping import Keeping as Keeping
 
 from .batch import BatchOptions
 from .debug import debug
+from .report import describe
 from .shard import Shard, parse_shard, shard_from_slurm
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -140,7 +142,10 @@ def _batch(command: Callable[..., None], inputs: Callable[[Any], Any]) -> Callab
     @wraps(command)
     def collected(**values: Any) -> None:
         options = BatchOptions(**{field.name: values.pop(field.name) for field in fields(BatchOptions)})
-        command(batch=options, **values)
+        try:
+            command(batch=options, **values)
+        except OptionError as error:  # here, where the command's own names of its options are known
+            raise click.UsageError(describe(error)) from error
 
     for option in reversed((inputs, *_BATCH)):
         collected = option(collected)

@@ -1,4 +1,4 @@
-"""Words for the terminal: every error is one line on standard error."""
+"""Words for the terminal: every error is one line on standard error, and names options as the command line does."""
 
 import click
 
@@ -22,11 +22,18 @@ def say_note(text: str) -> None:
     click.echo(f"img2img: {one_line(text)}", err=True)
 
 
+def dashed(name: str) -> str:
+    """An option of the library as the command at work calls it: max_bytes is --max-bytes."""
+    context = click.get_current_context(silent=True)
+    known = {option.name: option.opts[0] for option in context.command.params} if context else {}
+    return known.get(name, f"--{name.replace('_', '-')}")
+
+
 def describe(error: BaseException) -> str:
     """Say in one line what went wrong, without the path that the caller names."""
-    text = one_line(str(error))
     if isinstance(error, Img2ImgError):
-        return text
+        return one_line(error.spelled(dashed))
+    text = one_line(str(error))
     if isinstance(error, OSError):
         return error.strerror or text
     if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):

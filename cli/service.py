@@ -21,10 +21,9 @@ from . import main as commands
 from . import options
 from .batch import BatchOptions, Intercepted, intercepting
 from .decompress import Region
-from .patchwork import Sides
 from .plan import STREAM
 from .report import one_line
-from .texture import DescriptorName, Size
+from .texture_types import DescriptorName, Sides, Size
 
 SERVED = ("denoise", "compress", "decompress", "translate", "texture")
 COMPUTING = ("engine", "device", "precision", "tile", "max_pixels")  # the machine's matter: options of `serve` itself

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import median
@@ -17,8 +16,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, Type
 
 import numpy as np
 
-from .errors import ImageError, Img2ImgError, InputError, WeightsError
-from .images import MAX_PIXELS, Frames, Picture, lost_in, read_frames, read_picture, without_metadata, write_picture
+from .errors import ImageError, Img2ImgError, InputError, OptionError, WeightsError
+from .images import (
+    MAX_PIXELS,
+    Frames,
+    Picture,
+    lost_in,
+    read_frames,
+    without_metadata,
+    write_picture,
+)
 from .images.picture import in_sixteen_bits
 from .keeping import KEEP, Keeping
 from .kinds import Given, Written, answer, given, output_path, put, refuse_address
@@ -27,6 +34,8 @@ from .operations import Apply, ForFile, Operation, changed, of_images, refuse
 if TYPE_CHECKING:
     from .tasks.compress import Target, View
     from .tasks.denoise.pipeline import FoundNoise
+    from .tasks.texture.maker import TextureMaker
+    from .tasks.texture.patchwork import Made
 
 C = TypeVar("C", bound="_Task")
 
@@ -425,7 +434,7 @@ def _view(region: tuple[int, int, int, int] | None, preview: bool, partial: bool
     from .tasks.compress import View
 
     if region and preview:
-        raise InputError("region and preview contradict each other: give one of them")
+        raise OptionError("{0} and {1} contradict each other: give one of them", "region", "preview")
     return View(region, preview, partial)
 
 
@@ -442,11 +451,9 @@ class Texture(_Task):
 
     Example:
         >>> sample = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-        >>> Texture.from_pretrained()(sample, size=(40, 56)).shape
+        >>> Texture.from_pretrained()(sample, size=(40, 56), method="patches").shape
         (40, 56, 3)
     """
-
-    suffix = "_texture"
 
     def __init__(self, pipeline: Any = None, arguments: dict[str, Any] | None = None) -> None:
         super().__init__(pipeline)
@@ -460,82 +467,114 @@ class Texture(_Task):
             model: the descriptor: vgg-slim, random, vgg19 or a file.
             computing: as of the others.
         """
-        return cls(None, ({} if model is None else {"descriptor": model}) | computing)
+        return cls(None, ({} if model is None else {"descriptor": str(model)}) | computing)
 
-    def __call__(
-        self,
-        x: Any,
-        size: tuple[int, int] = (512, 512),
-        *,
-        method: Literal["patches", "optimize"] = "patches",
-        seed: int = 0,
-        **options: Any,
-    ) -> Any:
+    def __call__(self, x: Any = None, size: Any = None, **options: Any) -> Any:
         """Make a texture; see `texture`."""
+        from .tasks.texture.files import Answers
+
         keys = Written.__annotations__.keys()
         written: Written = {key: options.pop(key) for key in keys & options.keys()}  # type: ignore[assignment]
+        count = options.pop("count", 1)
         with in_our_words():
-            was = given(x)
-            if method == "patches":
-                if options:
-                    raise InputError(f"{', '.join(options)}: no options of the method patches")
-                result = self._of_patches(was.frames[0], size, seed)
-            elif method == "optimize":
-                result = self._optimised(was.frames[0], size, seed, options)
-            else:
-                raise InputError(f"no method {method!r}; there are patches and optimize")
-            return answer(Frames.of(result), was, self.suffix, written)
+            was = [given(each) for each in (x if isinstance(x, list | tuple) else [] if x is None else [x])]
+            if len(was) > 1:
+                options.setdefault("mix", (1.0,) * len(was))
+            maker = self.maker(options | {"size": size, "count": count}, len(was), overwrite="overwrite" in written)
+            to = was[0] if was else Given("numpy", Frames.of(Picture(np.zeros((1, 1, 3), np.uint8))), np.zeros((1, 1)))
+            samples = [each.frames[0] for each in was]
+            sources = [str(each.original) if each.kind == "path" else "sample" for each in was]
+            if not was and "net" not in options:
+                raise InputError("a texture needs a sample, or a trained network (net)")
+            made = Answers(to, f"_{maker.job.mode}", count, written)
+            made.check(maker.maps)
+            answers = [made.answer(maker(samples, sources, maker.job.seed + copy)[0], copy) for copy in range(count)]
+            return answers if count > 1 else answers[0]
+
+    def maker(
+        self,
+        options: Mapping[str, Any],
+        samples: int = 1,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        overwrite: bool = False,
+        measured: bool = False,
+    ) -> TextureMaker:
+        """What makes the textures that options ask for, with the masks and maps that it needs.
+
+        Args:
+            options: of `texture`, by name; None and False are as if they were not given.
+            samples: how many samples each texture has.
+            max_pixels: larger pictures are refused.
+            overwrite: whether the file of `save` may be replaced.
+            measured: whether the textures will be compared with their samples.
+
+        Raises:
+            Img2ImgError: the options contradict each other, or what they name cannot be read.
+        """
+        from .tasks.texture.kept import check_save
+        from .tasks.texture.maker import Means, TextureMaker
+        from .tasks.texture.wanted import OPTIONS, wanted
+
+        asked = asked_of({**self._arguments, **options})
+        if unknown := asked.keys() - {*OPTIONS, "device", "precision"}:
+            raise InputError(f"no option {min(unknown)!r} of textures; there are {', '.join(OPTIONS)}")
+        job = wanted(asked, samples, measured)
+        if job.mode == "texture" and job.size[0] * job.size[1] > max_pixels:
+            wide = f"{job.size[1]}x{job.size[0]}"
+            raise OptionError(
+                "{0} {wide}: that is more than {1} {most}", "size", "max_pixels", wide=wide, most=max_pixels
+            )
+        if "save" in asked:
+            check_save(asked["save"], overwrite)
+        means = {name: asked[name] for name in ("descriptor", "net", "recipe", "device", "precision") if name in asked}
+        mask = asked.get("fill", asked.get("mask"))
+        return TextureMaker(
+            job,
+            Means(weights=asked.get("descriptor_weights"), **means),
+            mask=None if mask is None else given(mask, max_pixels).frames[0],
+            maps={name: given(x, max_pixels).frames[0] for name, x in dict(asked.get("maps", ())).items()},
+            max_pixels=max_pixels,
+            save=asked.get("save"),
+        )
 
     def operation(
         self,
         *,
-        size: tuple[int, int] = (512, 512),
-        method: Literal["patches", "optimize"] = "patches",
-        seed: int = 0,
         quality: int | None = None,
         max_pixels: int = MAX_PIXELS,
         keeping: Keeping = KEEP,
+        samples: Sequence[bytes] = (),
         **options: Any,
-    ) -> Operation[Picture, Picture]:
-        """What is done to files: the first arguments as of `texture`, the rest as `operations.of_images` takes it."""
+    ) -> Operation[Picture, Made]:
+        """What is done to files.
 
-        def apply(sample: Picture, _format: str) -> tuple[Picture, dict[str, Any]]:
-            result = self(sample, size, method=method, seed=seed, **options)
-            return result, {"width": result.width, "height": result.height, "seed": seed}
+        Args:
+            quality: as `operations.of_images` takes it, like the next two.
+            max_pixels: likewise.
+            keeping: likewise.
+            samples: further files of a mixture.
+            options: as of `texture`, but for count.
+        """
+        from .tasks.texture.files import TextureFiles
 
-        def write(picture: Picture, file: BinaryIO, format: str) -> Sequence[str]:
-            return write_picture(picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
+        maker = self.maker(options, 1 + len(samples), max_pixels=max_pixels)
+        further = [given(each, max_pixels).frames[0] for each in samples]
 
-        read = partial(read_picture, max_pixels=max_pixels, frame=keeping.frame, strict=keeping.strict)
-        return Operation(read, apply, write, lambda picture: picture.nbytes)
+        def apply(sample: Picture, _format: str) -> tuple[Made, dict[str, Any]]:
+            return maker([sample, *further], ["sample"] * (1 + len(further)), maker.job.seed)
 
-    def _of_patches(self, sample: Picture, size: tuple[int, int], seed: int) -> Picture:
-        from .tasks.texture.by_patches import grown, looked_up
-
-        pixels = grown(in_sixteen_bits(sample), size, seed)
-        return replace(looked_up(sample, pixels), alpha=None)
-
-    def _optimised(self, sample: Picture, size: tuple[int, int], seed: int, options: dict[str, Any]) -> Picture:
-        from .tasks.texture import Texture as Pipeline
-
-        if self.pipeline is None:
-            self.pipeline = Pipeline.from_pretrained(**self._arguments)
-        image = _as_array(self.pipeline(_as_taken(sample.to_array(), self.pipeline), size, seed=seed, **options))
-        return replace(sample, alpha=None, further=None, exif=None).with_array(image)
+        files = TextureFiles(quality, max_pixels, keeping)
+        return Operation(files.read, apply, files.write, lambda picture: picture.nbytes, files.beside)
 
 
-def _as_taken(image: np.ndarray, pipeline: Any) -> Any:
-    """An image for a pipeline that still speaks of tensors."""
-    if hasattr(pipeline, "engine"):
-        return image
-    import torch
+def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of options those that were given; None, False and empty tuples are as if they were not."""
 
-    return torch.from_numpy(image)
+    def given_so(value: Any) -> bool:
+        return not (value is None or value is False or (isinstance(value, tuple) and not value))
 
-
-def _as_array(image: Any) -> np.ndarray:
-    array: np.ndarray = image.numpy() if hasattr(image, "numpy") else image
-    return array
+    return {name: value for name, value in options.items() if given_so(value)}
 
 
 def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_bytes: int | None) -> Target:
@@ -549,7 +588,7 @@ def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_
     asked = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
     chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None} or {"quality": 50}
     if len(chosen) > 1:
-        raise InputError(f"{' and '.join(chosen)} contradict each other: give one of them")
+        raise OptionError("{0} and {1} contradict each other: give one of them", *list(chosen)[:2])
     with in_our_words():
         return Target(**chosen)
 
@@ -660,23 +699,27 @@ def decompress(x: Any, *, model: str | os.PathLike[str] | None = None, **options
     return pretrained(Decompressor, model, computing)(x, **own)
 
 
-def texture(
-    x: Any, size: tuple[int, int] = (512, 512), *, model: str | os.PathLike[str] | None = None, **options: Any
-) -> Any:
+def texture(x: Any = None, size: Any = None, *, model: str | os.PathLike[str] | None = None, **options: Any) -> Any:
     """Make more of a texture.
 
     Args:
-        x: the sample, as of `denoise`.
-        size: height and width.
-        model: the descriptor of method optimize.
-        options: method, `patches` (needs no PyTorch) or `optimize`; seed; what the method's pipeline takes; how the
-            answer is given.
+        x: the sample, as of `denoise`; a list of several makes one texture of all; with net there may be none.
+        size: height and width, 512x512 without.
+        model: the descriptor that sees the sample: vgg-slim, random, vgg19 (of descriptor_weights) or a file.
+        options: method, `optimize`, `patches` (in a second, without PyTorch) or `network`; seed; count, for a list of
+            so many; scale, a number or `auto`; tileable, or tile_axis (x, y, both); mask, a picture that is white where
+            the sample may be used; colour, `keep`, `match` or `luminance`; mix, the shares of several samples.
+            Of optimize start, `patches` or `noise`, and steps. Of network train_steps, recipe, save (its file); or net,
+            such a file. Of both loss: gram, shifted, swd. Of patches rotate, mirror and maps, further maps of the
+            sample by name, which make the answer a pair: the texture, and its maps by name.
+            Instead of a new texture: seamless, true; fill, a mask whose white is filled; extend, pixels on all sides,
+            or left, top, right, bottom. device, precision; how the answer is given (`kinds.Written`).
 
     Returns:
         as `denoise`, without alpha.
 
     Raises:
-        Img2ImgError: as `denoise`.
+        Img2ImgError: as `denoise`; OptionError for options that do not go together.
     """
     computing, own = parted(options)
     return pretrained(Texture, model, computing)(x, size, **own)

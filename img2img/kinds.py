@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 import numpy as np
 
 from .errors import ImageError, InputError
-from .images import FORMATS, Frames, Picture, in_8_bits, read_frames, write_frames
+from .images import FORMATS, MAX_PIXELS, Frames, Picture, in_8_bits, read_frames, write_frames
 from .images.picture import Scale, in_sixteen_bits
 from .images.samples import with_alpha
 from .stores import is_address
@@ -62,13 +62,14 @@ class Given(NamedTuple):
     original: Any
 
 
-def given(x: Any) -> Given:
+def given(x: Any, max_pixels: int = MAX_PIXELS) -> Given:
     """Take a picture of any kind; float values are [0, 1].
 
     Args:
         x: a path (str or Path); the bytes of an image file; a Pillow image; an array (H, W) or (H, W, C), uint8, uint16
             or float; a tensor (C, H, W) or (B, C, H, W), uint8 or float. Two or four channels are grey or RGB and
             alpha, which is kept. Or a Picture.
+        max_pixels: files of larger ones are refused.
 
     Raises:
         InputError: it is nothing of this.
@@ -78,11 +79,11 @@ def given(x: Any) -> Given:
     if isinstance(x, str | os.PathLike):
         refuse_address(x)
         try:
-            return Given("path", read_frames(Path(x)), x)
+            return Given("path", read_frames(Path(x), max_pixels), x)
         except ImageError as error:  # of an error in a file its name is half
             raise ImageError(f"{os.fspath(x)}: {error}") from error
     if isinstance(x, bytes | bytearray | memoryview):
-        return Given("bytes", read_frames(BytesIO(x)), x)
+        return Given("bytes", read_frames(BytesIO(x), max_pixels), x)
     if isinstance(x, Picture):
         return Given("picture", Frames.of(x), x)
     if isinstance(x, np.ndarray):

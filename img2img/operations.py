@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
@@ -39,12 +39,14 @@ class Operation(Generic[X, Y]):
         write: a result to a seekable file, in a format; returns what the file could not hold, in words. May be called
             in several threads.
         size: bytes that a read input takes in memory.
+        beside: further results that belong to a result, by name; each is written to a file of its own.
     """
 
     read: Callable[[BinaryIO], X]
     apply: Callable[[X, str], tuple[Y, dict[str, Any]]]
     write: Callable[[Y, BinaryIO, str], Sequence[str]]
     size: Callable[[X], int]
+    beside: Callable[[Y], Mapping[str, Y]] = lambda _: {}
 
 
 def of_images(
@@ -115,4 +117,6 @@ def _some_of(frames: Frames) -> list[np.ndarray]:
 def refuse(lost: Sequence[str], who: str = "") -> None:
     """Raise an ImageError that says what would be lost, if anything would."""
     if lost:
-        raise ImageError(f"{who}would lose {', '.join(lost)}; without --strict that is only said")
+        raise ImageError(
+            "{who}would lose {what}; without {0} that is only said", "strict", who=who, what=", ".join(lost)
+        )

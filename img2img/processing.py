@@ -34,7 +34,7 @@ def process(task: str, data: bytes, *, format: str | None = None, **options: Any
 
     Returns:
         the result's bytes, and what is known of it: width, height, what the task says, and `lost`: what of the input
-        the output does not hold, in words.
+        the output does not hold, in words. Further maps of a texture are `beside`: the bytes of PNGs by name.
 
     Raises:
         Img2ImgError: whatever is wrong with the data, the options or the weights, in one line.
@@ -62,4 +62,12 @@ def process(task: str, data: bytes, *, format: str | None = None, **options: Any
         result, facts = operation.apply(operation.read(BytesIO(data)), format or ours)
         stream = BytesIO()
         lost = operation.write(result, stream, format or ours)
+        if further := operation.beside(result):
+            facts = {**facts, "beside": {name: _png(operation, each) for name, each in further.items()}}
     return stream.getvalue(), {**facts, "lost": list(lost)}
+
+
+def _png(operation: Operation[Any, Any], result: Any) -> bytes:
+    stream = BytesIO()
+    operation.write(result, stream, "png")
+    return stream.getvalue()

@@ -219,10 +219,11 @@ def test_grey_gets_colours() -> None:
 
 
 def test_a_texture_has_the_samples_pixels() -> None:
-    texture = img2img.texture(NOISY, (30, 40), seed=1)
+    texture = img2img.texture(NOISY, (30, 40), method="patches", seed=1)
     assert (texture.shape, texture.dtype) == ((30, 40, 3), NOISY.dtype)
     assert set(map(tuple, texture.reshape(-1, 3))) <= set(map(tuple, NOISY.reshape(-1, 3)))
-    np.testing.assert_array_equal(texture, img2img.texture(NOISY, (30, 40), seed=1))
+    np.testing.assert_array_equal(texture, img2img.texture(NOISY, (30, 40), method="patches", seed=1))
+    np.testing.assert_allclose(img2img.texture(FLOAT, (30, 40), method="patches", seed=1), texture / 255, atol=1e-6)
 
 
 def test_classes_are_of_one_shape_and_equal_the_functions() -> None:
@@ -262,7 +263,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
         "import sys, img2img; dir(img2img)\n"
         "print(sorted({'numpy', 'torch', 'PIL', 'onnxruntime', 'click', 'img2img.front'} & sys.modules.keys()))\n"
         "import numpy; img2img.denoise(numpy.zeros((8, 8), 'u1'), sigma=5, device='cpu', engine='onnx')\n"
-        "img2img.texture(numpy.zeros((8, 8), 'u1'), (9, 9))\n"
+        "img2img.texture(numpy.zeros((8, 8), 'u1'), (9, 9), method='patches')\n"
         "print(sorted({'torch', 'click'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

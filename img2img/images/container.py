@@ -67,7 +67,8 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise TooLargeError(
             f"{width}x{height} = {width * height / 1e6:.1f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.1f}; raise --max-pixels"
+            f"{max_pixels / 1e6:.1f}; raise {{0}}",
+            "max_pixels",
         )
 
 

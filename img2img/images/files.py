@@ -281,7 +281,7 @@ def without_metadata(picture: Picture) -> Picture:
 
 def _refuse_losses(lost: Sequence[str], strict: bool) -> None:
     if lost and strict:
-        raise ImageError(f"would lose {', '.join(lost)}; without --strict that is only said")
+        raise ImageError("would lose {what}; without {0} that is only said", "strict", what=", ".join(lost))
 
 
 def _read_bytes(source: Path | BinaryIO) -> tuple[str, bytes]:

@@ -185,7 +185,7 @@ def describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, FormatError):
         return 415, text
     if isinstance(error, TooLargeError):
-        return 413, text.partition("; raise --max-pixels")[0]
+        return 413, text.partition("; raise max_pixels")[0]
     if isinstance(error, WeightsError):
         return 500, text
     if isinstance(error, Img2ImgError | ValueError):

@@ -107,12 +107,19 @@ def _places(folder: Path, name: str) -> Iterator[Path]:
 
 def _folder(settings: Settings, name: str) -> Path:
     if settings.data is None:
-        raise DataError(f"it needs {name}: --data DIR --download fetches it into DIR, --data DIR finds it there later")
+        raise DataError(
+            "it needs {name}: {0} names the folder that it is in; with {1} it is fetched into that",
+            "data",
+            "download",
+            name=name,
+        )
     return settings.data
 
 
 def _missing(name: str, folder: Path) -> DataError:
-    return DataError(f"there is no {name} in {folder}; with --download torchvision fetches it")
+    return DataError(
+        "there is no {name} in {folder}; with {0} torchvision fetches it", "download", name=name, folder=folder
+    )
 
 
 def _tensor(samples: np.ndarray, size: int) -> Tensor:
@@ -170,7 +177,13 @@ def _from_torchvision(kind: str, folder: Path, download: bool, names: tuple[str,
         sets = [make(str(folder), train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError, ValueError) as error:  # not there, damaged (by its md5), or no network
         words = str(error).splitlines()[0].removesuffix(" You can use download=True to download it")
-        raise DataError(f"{kind} in {folder}: {words}; with --download torchvision fetches it") from error
+        raise DataError(
+            "{kind} in {folder}: {words}; with {0} torchvision fetches it",
+            "download",
+            kind=kind,
+            folder=folder,
+            words=words,
+        ) from error
     pictures = [_tensor(_grey(np.asarray(each.data)), each.data.shape[1]) for each in sets]
     labels = [_labels(np.asarray(each.targets), len(each.data)) for each in sets]
     return Labelled(pictures[0], labels[0], pictures[1], labels[1], names)

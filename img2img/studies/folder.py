@@ -126,9 +126,13 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not overwrite:
-        raise Img2ImgError(f"{folder} is there already: --overwrite replaces it, -o names another")
+        raise Img2ImgError(
+            "{folder} is there already: {0} replaces it, {1} names another", "overwrite", "output", folder=folder
+        )
     if not is_study(folder):
-        raise Img2ImgError(f"{folder} is no study's folder, so it is not replaced: -o names another")
+        raise Img2ImgError(
+            "{folder} is no study's folder, so it is not replaced: {0} names another", "output", folder=folder
+        )
 
 
 @contextmanager

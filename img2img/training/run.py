@@ -97,7 +97,12 @@ def train(
     )
     started = (folder / "state.safetensors").exists()
     if started and not resume:
-        raise TrainingError(f"{folder} holds a training already: --resume goes on with it, --out starts elsewhere")
+        raise TrainingError(
+            "{folder} holds a training already: {0} goes on with it, {1} starts elsewhere",
+            "resume",
+            "out",
+            folder=folder,
+        )
     if resume and not started:
         raise TrainingError(f"{folder} holds no training that could be resumed")
     fabric = launched(device, plan.precision, devices)

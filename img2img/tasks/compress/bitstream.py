@@ -386,7 +386,8 @@ def _check_size(header: Header, max_pixels: int) -> None:
     if pixels > max_pixels:
         raise TooLargeError(
             f"{header.width}x{header.height} = {pixels / 1e6:.1f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.1f}; raise --max-pixels"
+            f"{max_pixels / 1e6:.1f}; raise {{0}}",
+            "max_pixels",
         )
 
 
@@ -465,7 +466,9 @@ def _layered_tiles(cursor: _Cursor, header: Header, partial: bool) -> _Tiles:
     cursor.verify(start, what)
     begin, missing = cursor.position, sum(lengths) + 4 - cursor.left
     if missing > 0 and not partial:
-        raise TruncatedError(f"truncated .i2i file: the last {missing} bytes are missing; --partial shows the others")
+        raise TruncatedError(
+            f"truncated .i2i file: the last {missing} bytes are missing; {{0}} shows the others", "partial"
+        )
     found: list[tuple[bytes, ...]] = [()] * count
     for i, length in enumerate(lengths):
         if length > cursor.left:

@@ -413,7 +413,10 @@ class Decompressor:
         others = [other.hash.hex() for other in self._loaded.values() if other.name == header.model]
         if others:
             have = f"another version than is here: {header.model_hash.hex()}, not {', '.join(others)}"
-            raise BitstreamError(f"the file needs the codec {header.model!r} in {have} (--model takes its weights)")
+            name = repr(header.model)
+            raise BitstreamError(
+                "the file needs the codec {name} in {have} ({0} takes its weights)", "model", name=name, have=have
+            )
         raise BitstreamError(
             f"the file needs the codec {header.model!r} ({header.model_hash.hex()}), which is not here"
         )

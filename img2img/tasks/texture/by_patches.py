@@ -7,7 +7,7 @@ pixels, normals, roughness, alpha, is looked up by the same numbers (`looked_up`
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ...errors import ImageError
 from ...images import Picture
 from ...runtime import available_memory
+from .job import Axes
 from .methods.patches import DEFAULT, Settings, bytes_needed, levels_of, synthesised
 from .quilting import NOTHING
 from .sheet import PATCH, Indices, Part, parts_of
 
 Size = tuple[int, int]
-Axes = Literal["x", "y", "both"]
 Mask = NDArray[np.bool_]
 
 BORDER = 8  # a picture made seamless is changed within an eighth of its sides from its border

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -10,16 +11,22 @@ LossName = Literal["shifted", "gram", "swd"]
 Start = Literal["patches", "noise"]
 Colour = Literal["keep", "match", "luminance"]
 Wraps = bool | Literal["x", "y"]
+Mode = Literal["texture", "seamless", "filled", "extended"]
+Axes = Literal["x", "y", "both"]
 
 SIZE = (512, 512)
 STEPS = {"patches": 30, "noise": 100}  # of optimize: at full size only; on each level
 TRAIN_STEPS = 1500  # of network
 DESCRIPTOR = "vgg-slim"
+METHOD: Method = "optimize"
+LAST_SEED = 2**31 - 1
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": get_args(Method),
     "loss": get_args(LossName),
     "start": get_args(Start),
     "colour": get_args(Colour),
+    "mode": get_args(Mode),
+    "axes": get_args(Axes),
 }
 
 
@@ -43,6 +50,13 @@ class TextureJob:
             pyramid of sizes. Without, patches for one sample, noise for a mixture.
         steps: of optimize: evaluations of the loss, on each level of the pyramid; those of STEPS without.
         train_steps: of network.
+        mode: `texture`: a new one. Or the sample itself: `seamless`: made to fit itself at its borders, `filled`: where
+            a mask is white, `extended`: at its sides.
+        axes: along which a picture is made seamless.
+        margins: pixels by which it is extended: left, top, right, bottom.
+        rotate: of patches: pieces of the sample may be turned by quarters.
+        mirror: of patches: they may be mirrored.
+        scale: of the sample; None: that at which its structures fit the texture.
 
     Raises:
         ValueError: a number out of range, no such choice, or two that do not go together.
@@ -58,6 +72,12 @@ class TextureJob:
     start: Start | None = None
     steps: int | None = None
     train_steps: int = TRAIN_STEPS
+    mode: Mode = "texture"
+    axes: Axes = "both"
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+    rotate: bool = False
+    mirror: bool = False
+    scale: float | None = 1
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:
@@ -72,6 +92,12 @@ class TextureJob:
             raise ValueError("a network is trained by gram or swd, not by shifted")
         if self.start == "patches" and self.mix is not None and len(self.mix) > 1:
             raise ValueError("a start by patches is made of one sample; start a mixture from noise")
+        if self.scale is not None and not 0 < self.scale < math.inf:
+            raise ValueError(f"scale is a number above 0, not {self.scale}")
+        if not 0 <= self.seed <= LAST_SEED:
+            raise ValueError(f"seed is between 0 and {LAST_SEED}, not {self.seed}")
+        if len(self.margins) != 4 or min(self.margins) < 0:
+            raise ValueError(f"margins are four whole numbers, left, top, right, bottom, not {self.margins}")
 
     @property
     def wraps(self) -> tuple[bool, bool]:

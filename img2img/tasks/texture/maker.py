@@ -1,11 +1,11 @@
-"""Pictures in, a picture of their texture out, by a descriptor or by a network. By patches: by_patches.py.
+"""Pictures in, a picture of their texture out, by any method: what the command line and the front door call.
 
 Imports no torch before it is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import Img2ImgError
-from ...images import Picture
+from ...errors import Img2ImgError, TooLargeError
+from ...images import MAX_PIXELS, Picture
+from .by_patches import opaque
 from .job import DESCRIPTOR, TextureJob
+from .patchwork import Made, Patchwork
+from .scale import fitting_scale, scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,14 +58,18 @@ class TextureMaker:
     Args:
         job: what is wanted.
         means: by what.
-        save: is given every network that training has made better than those before.
-        name: of networks that are trained; the first sample's without.
+        mask: white where a sample may be used; or the holes that are to be filled.
+        maps: further maps of the sample, by name, that are put together of the same pixels.
+        max_pixels: larger samples, after scaling, and larger extended ones are refused.
+        save: file that gets every network which training has made better than those before.
     """
 
     job: TextureJob
     means: Means = field(default_factory=Means)
-    save: Callable[[TextureNetwork], None] | None = None
-    name: str | None = None
+    mask: Picture | None = None
+    maps: Mapping[str, Picture] = field(default_factory=dict)
+    max_pixels: int = MAX_PIXELS
+    save: str | None = None
     _trained: tuple[tuple[str, ...], TextureNetwork] | None = None
 
     @cached_property
@@ -89,16 +96,16 @@ class TextureMaker:
             Img2ImgError: PyTorch is missing, and needed.
         """
         if self.means.net:
-            _need_pytorch("--net")
+            _need_pytorch("a texture's network")
             _ = self.network
-        if measuring or not (self.means.net or self.job.method == "patches"):
-            _need_pytorch("the likeness in a report" if measuring else f"--method {self.job.method}")
+        if measuring or self.job.method == "optimize" or (self.job.method == "network" and not self.means.net):
+            _need_pytorch("the likeness in a report" if measuring else f"the method {self.job.method}")
             _ = self.texture
 
     def __call__(
         self, pictures: Sequence[Picture], sources: Sequence[str], seed: int, watch: Watch | None = None
-    ) -> Picture:
-        """One texture.
+    ) -> tuple[Made, dict[str, Any]]:
+        """One texture, and what is to be said of it.
 
         Args:
             pictures: the samples; none where a network's file makes the texture.
@@ -107,17 +114,47 @@ class TextureMaker:
             watch: is told how far it is.
 
         Returns:
-            a picture with the samples' bits and colour profile.
+            a picture with the samples' bits and colour profile, and its maps.
 
         Raises:
-            ImageError: there is not enough memory.
+            ImageError: the sample does not fit what is asked for, or there is not enough memory.
+            TooLargeError: a scaled sample or an extended one has more pixels than are allowed.
         """
+        facts: dict[str, Any] = {}
+        if pictures and self.job.scale != 1:
+            sample, facts = self._scaled(pictures[0])
+            pictures = [sample, *pictures[1:]]
+        if self.job.method == "patches":
+            made = Patchwork(self.job, self.mask, self.maps, self.max_pixels)(pictures[0], seed)
+        else:
+            usable = [opaque(picture, self.mask, seed) for picture in pictures]
+            made = Made(self._seen(usable, tuple(sources), seed, watch))
+        return made, {"width": made.picture.width, "height": made.picture.height, "seed": seed} | facts
+
+    def _scaled(self, sample: Picture) -> tuple[Picture, dict[str, Any]]:
+        """A sample as large as asked for, or as fits the texture; the latter is said."""
+        scale = fitting_scale(sample, self.job.size) if self.job.scale is None else self.job.scale
+        if sample.width * scale * sample.height * scale > self.max_pixels:
+            raise TooLargeError(
+                f"{{0}} {scale:g}: the sample would have more than {self.max_pixels} pixels; raise {{1}}",
+                "scale",
+                "max_pixels",
+            )
+        found = scaled(sample, scale)
+        if self.job.scale is not None or scale == 1:
+            return found, {}
+        was, now = (f"{picture.width}x{picture.height}" for picture in (sample, found))
+        note = f"a sample of {was} is made {now}, so that its structures fit the texture (scale {scale:.3g})"
+        return found, {"scale": round(scale, 4), "note": note}
+
+    def _seen(self, pictures: Sequence[Picture], sources: tuple[str, ...], seed: int, watch: Watch | None) -> Picture:
+        """A texture by a descriptor, or by a network."""
         job = replace(self.job, seed=seed)
         samples = [picture.to_tensor() for picture in pictures]
         if job.method == "optimize" and not self.means.net:
             image = self.texture.optimised(samples, job, watch)
         else:
-            network = self.network or self._network_of(pictures, samples, tuple(sources), watch)
+            network = self.network or self._network_of(pictures, samples, sources, watch)
             image = network(job.size, tileable=bool(job.tileable), seed=seed, colour=job.colour)
         return self._model(pictures).as_sample().with_tensor(image)
 
@@ -154,7 +191,8 @@ class TextureMaker:
     ) -> TextureNetwork:
         if self._trained is None or self._trained[0] != sources:
             job, best = self.job, self._model(pictures)
-            about = self.settings(len(pictures)) | {"name": self.name or Path(sources[0]).stem, "bits": best.bits}
+            name = Path(self.save or sources[0]).stem
+            about = self.settings(len(pictures)) | {"name": name, "bits": best.bits}
             about |= {"samples": [Path(name).name for name in sources]}
             network = self.texture.train(
                 samples,
@@ -166,11 +204,15 @@ class TextureMaker:
                 about=about,
                 icc=best.icc,
                 watch=watch,
-                improved=self.save,
+                improved=self._keep if self.save else None,
                 recipe=self.means.recipe,
             )
             self._trained = sources, network
         return self._trained[1]
+
+    def _keep(self, network: TextureNetwork) -> None:
+        assert self.save is not None
+        network.save(self.save)
 
     def _model(self, pictures: Sequence[Picture]) -> Picture:
         """A picture whose bits and profile a texture takes: of the samples, or of those its network was made for."""
@@ -189,7 +231,7 @@ def _need_pytorch(what: str) -> None:
         if error.name != "torch":
             raise
         raise Img2ImgError(
-            f"{what} needs PyTorch: pip install 'img2img-suite[torch]'; --method patches does without"
+            f"{what} needs PyTorch: pip install 'img2img-suite[torch]'; {{0}} patches does without", "method"
         ) from error
 
 

@@ -66,7 +66,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DescriptorTask":
     """
     recipe.refuse("loss")
     if not recipe.teacher:
-        raise TrainingError("a descriptor learns from VGG-19: name its weights, a safetensors file, with --teacher")
+        raise TrainingError("a descriptor learns from VGG-19: name its weights, a safetensors file, by {0}", "teacher")
     teacher = load_vgg19(Path(recipe.teacher), normalised=False)
     student = VGG(**recipe.model)
     if student.layers != teacher.layers:

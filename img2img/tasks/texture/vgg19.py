@@ -150,7 +150,7 @@ def published() -> Path:
         return kept
     if os.environ.get("IMG2IMG_OFFLINE", "0") not in ("", "0"):
         raise WeightsError(
-            f"vgg19 needs {URL}, and IMG2IMG_OFFLINE forbids to fetch it; --descriptor-weights takes a file"
+            f"vgg19 needs {URL}, and IMG2IMG_OFFLINE forbids to fetch it; {{0}} takes a file", "descriptor_weights"
         )
     cache.mkdir(parents=True, exist_ok=True)
     archive = cache / "vgg19.pth.part"

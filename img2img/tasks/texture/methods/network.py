@@ -17,9 +17,9 @@ from ....runtime import exactly, keep_big_buffers, pick_device, pick_precision, 
 from ..colour import coloured, luminance, match_colours
 from ..generator import TextureGenerator, grow
 from ..job import Colour, TextureJob
+from ..kept import NETWORK
 from ..pyramid import Size, resample
 
-NETWORK = "texture-net"  # what the file of one says that it holds
 TILE = {"cpu": 256, "mps": 512, "cuda": 1024}  # multiples of every network's stride
 
 
