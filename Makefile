@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALL := $(RUN)/python -m pip install --disable-pip-version-check
 
-.PHONY: demo test tests lint types fuzz bench wheels test-compressai clean
+.PHONY: demo test tests lint types docs fuzz bench wheels test-compressai clean
 
 demo: $(VENV)/.light
 	$(RUN)/python examples/demo.py
@@ -21,6 +21,10 @@ types: $(VENV)/.installed
 
 tests: $(VENV)/.installed
 	$(RUN)/python -m pytest
+
+# The pages as a site, without network: site/index.html.
+docs: $(VENV)/.installed
+	$(RUN)/python -m mkdocs build --strict
 
 fuzz: $(VENV)/.installed
 	cd tests && OMP_NUM_THREADS=1 ../$(RUN)/python fuzz_i2i.py --cases 20000
@@ -59,4 +63,4 @@ $(VENV)-compressai/.installed: setup.cfg pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-compressai build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-compressai build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

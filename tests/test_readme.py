@@ -114,7 +114,8 @@ def test_commands_and_options_exist(page: str) -> None:
 
 
 def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = re.findall(r"```python\n(.*?)```", read("docs/python.md"), re.DOTALL)
+    pages = read("docs/python.md") + read("docs/tutorials/researcher.md")
+    examples = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     for example in examples:
