@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from img2img.choices import ENGINES
+
 from . import options
 from .debug import debug
 from .texture import texture as texture_command
@@ -376,7 +378,7 @@ def translate_ablation(**settings: Any) -> None:
 @click.option("--seconds", type=options.Positive(), default=60, show_default=True, help="Of load.")
 @click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Of the picture that they post.")
 @_rounds(3)
-@click.option("--engine", type=click.Choice(("auto", "onnx", "torch")), default="onnx", show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default="onnx", show_default=True)
 @_out
 @debug
 def serve(**settings: Any) -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from img2img.choices import CODEC_QUALITY
+
 from . import options
 from .batch import BatchOptions, run
 from .kept import kept
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from img2img.front import Bytes
     from img2img.images import Picture
 
-DEFAULT_QUALITY = 50
-
 
 @click.command()
 @options.weights("compress", default="codec-fast")
@@ -23,7 +23,7 @@ DEFAULT_QUALITY = 50
     "--quality",
     type=click.IntRange(1, 100),
     metavar="N",
-    help=f"1 (smallest) to 100 (best).  [default: {DEFAULT_QUALITY}]",
+    help=f"1 (smallest) to 100 (best).  [default: {CODEC_QUALITY}]",
 )
 @click.option("--bpp", type=options.Positive(), help="Find the best quality whose files have at most X bits per pixel.")
 @click.option("--psnr", type=options.Positive(), help="Find the lowest quality whose pictures have at least X dB.")
@@ -63,7 +63,7 @@ def compress(
     bits, but no more exact than 8 bits at best.
     """
     asked: dict[str, Any] = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
-    target = {name: value for name, value in asked.items() if value is not None} or {"quality": DEFAULT_QUALITY}
+    target = {name: value for name, value in asked.items() if value is not None} or {"quality": CODEC_QUALITY}
     if len(target) > 1:
         first, second = (f"--{name.replace('_', '-')}" for name in list(target)[:2])
         raise click.UsageError(f"{first} and {second} contradict each other: give one of them")

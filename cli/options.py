@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from img2img.choices import DEFAULT_QUALITY, DEVICES, ENGINES, FORMATS, MAX_PIXELS, METADATA, PRECISIONS
 from img2img.errors import OptionError
 from img2img.keeping import Keeping as Keeping
 
@@ -21,7 +22,8 @@ from .shard import Shard, parse_shard, shard_from_slurm
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("png", "jpg", "webp", "avif", "tiff", "gif", "jxl", "heic")
+_QUALITY = max(DEFAULT_QUALITY.values())
+_LOWER = ", ".join(format for format, quality in DEFAULT_QUALITY.items() if quality < _QUALITY)
 
 
 def given(name: str) -> bool:
@@ -228,7 +230,7 @@ def written(command: Callable[..., None]) -> Callable[..., None]:
             type=Quality(),
             default="keep",
             help="1 to 100, for formats that lose something; keep: as the JPEG was that is read, "
-            "else 95 (avif, heic: 90).  [default: keep]",
+            f"else {_QUALITY} ({_LOWER}: {min(DEFAULT_QUALITY.values())}).  [default: keep]",
         ),
         max_pixels,
     )
@@ -260,7 +262,7 @@ def _options(command: Any, *options: Callable[[Any], Any]) -> Any:
 
 metadata = click.option(
     "--metadata",
-    type=click.Choice(("keep", "none")),
+    type=click.Choice(METADATA),
     default="keep",
     show_default=True,
     help="none: only what is needed to show the picture, such as its colour profile.",
@@ -301,26 +303,26 @@ def _computing(command: Callable[..., None], **options: Callable[[Any], Any]) ->
 
 engine = click.option(
     "--engine",
-    type=click.Choice(("auto", "torch", "onnx")),
+    type=click.Choice(ENGINES),
     default="auto",
     show_default=True,
     help="Who runs the networks: auto is onnxruntime (CPU, fp32), or PyTorch where that saves more than its start.",
 )
 
-device = click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto", show_default=True)
+device = click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(1),
     metavar="N",
-    default=200_000_000,
+    default=MAX_PIXELS,
     show_default=True,
     help="Refuse larger pictures before they are decoded.",
 )
 
 precision = click.option(
     "--precision",
-    type=click.Choice(("auto", "fp32", "bf16")),
+    type=click.Choice(PRECISIONS),
     default="auto",
     show_default=True,
     help="auto is bf16 where PyTorch runs and the processor is fast at it; onnx has fp32 only.",

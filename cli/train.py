@@ -71,8 +71,6 @@ def train(
     teacher: Path | None,
 ) -> None:
     """Train the weights of TASK; print the file of the best ones."""
-    import torch
-
     from img2img import register
 
     weights = register.train(
@@ -88,6 +86,8 @@ def train(
         loss=loss,
         teacher=teacher,
     )
+    import torch
+
     # With several devices this command runs once for each.
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         click.echo(weights)

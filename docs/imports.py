@@ -17,8 +17,8 @@ PAGE = ROOT / "docs" / "imports.md"
 MAPPED = {"cli": "img2img.cli", "benchmarks": "img2img.benchmarks"}
 # From the bottom to the top; rooms on one floor do not know each other, but for the exceptions below.
 FLOORS = (
-    ("errors", "keeping", "progress", "whole_file"),
-    ("checkpoints", "runtime", "images", "core", "stores"),
+    ("choices", "errors", "keeping", "progress", "whole_file"),
+    ("checkpoints", "runtime", "images", "core", "stores", "extras"),
     ("engines", "metrics", "kinds", "operations"),
     ("data",),
     ("training",),

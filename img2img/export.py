@@ -9,24 +9,22 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 import img2img
 
-from .checkpoints import build, index, load_checkpoint, names, read_header, weights_file
-from .engines.torch_engine import TorchEngine
+from .checkpoints import index, names, read_header, weights_file
+from .engines.subject import Subject
 from .errors import ExportError
-from .tasks.denoise import BlindDenoiser, Denoiser, DenoisingUNet
-from .tasks.translate import Translator, UNetGenerator
-from .tasks.translate.coding import Coding, Lab
+from .extras import need
+from .register import exporter
 
 if TYPE_CHECKING:
     import onnx
@@ -34,58 +32,8 @@ if TYPE_CHECKING:
 PACKAGES = ("onnx", "onnxruntime")
 OPSET = 18
 TOLERANCE = 0.05  # grey levels of 255: a tenth of what rounding to 8 bits changes
-WHOLE = 2**20  # a tile so large that every picture is computed at once
 SIZES = ((1, 1), (1, 40), (7, 3), (33, 50), (64, 64), (257, 129))  # besides the random ones
 RANDOM_SIZES, LARGEST = 6, 300
-
-IMAGE = "float32 (batch, {channels}, height, width), sRGB values in [0, 1], any height and width from 1 on"
-SIGMA = "float32 (batch), standard deviation of the noise in the same units: 25 grey levels are 25 / 255"
-GREY = "; a grey picture is given three times"
-RESULT = "float32 (batch, {channels}, height, width), sRGB values in [0, 1]"
-
-
-class TranslatorGraph(nn.Module):
-    """A translator from image to image, with the colour coding on both sides and without dropout's noise.
-
-    Shape:
-        image: (B, C, H, W) in [0, 1], C as the coding takes it; any H, W >= 1.
-        returns: (B, C', H, W) in [0, 1].
-    """
-
-    def __init__(self, model: UNetGenerator, coding: Coding) -> None:
-        super().__init__()
-        self.model, self.coding = model, coding
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = self.coding.source(image)
-        return self.coding.image(self.model(x), x)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is exported, and what it must equal.
-
-    Args:
-        name: of the weights, or their file.
-        graph: the network as it is written: images (B, channels, H, W), and sigma (B,) for a denoiser, to images.
-        pipeline: the same by the public class, in fp32 and without tiles: one image (channels, H, W), sigma, to one.
-        channels: of the input.
-        inputs: what each input is, by its name.
-        output: what the output is.
-        facts: what the file says of itself besides.
-    """
-
-    name: str
-    graph: nn.Module
-    pipeline: Callable[[Tensor, float], Tensor]
-    channels: int
-    inputs: dict[str, str]
-    output: str
-    facts: dict[str, str]
-
-    def arguments(self, image: Tensor, sigma: Tensor) -> tuple[Tensor, ...]:
-        """What the graph is given."""
-        return (image, sigma)[: len(self.inputs)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +60,7 @@ def export(name_or_file: str | Path, file: Path) -> Agreement:
         ExportError: another kind of weights, a missing package, or results that differ by more than TOLERANCE.
         WeightsError: the weights are missing or damaged.
     """
-    need_packages()
+    need("an export", *PACKAGES)
     subject = load_subject(name_or_file)
     temporary = file.with_name(file.name + ".tmp")
     try:
@@ -122,13 +70,6 @@ def export(name_or_file: str | Path, file: Path) -> Agreement:
     finally:
         temporary.unlink(missing_ok=True)
     return agreement
-
-
-def need_packages() -> None:
-    """Raise ExportError if a package is missing that only exports need."""
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise ExportError(f"an export needs {' and '.join(missing)}: pip install 'img2img-suite[onnx]'")
 
 
 def load_subject(name_or_file: str | Path) -> Subject:
@@ -141,8 +82,8 @@ def load_subject(name_or_file: str | Path) -> Subject:
     shipped = str(name_or_file) in names()
     path = weights_file(str(name_or_file)) if shipped else Path(name_or_file)
     header = read_header(path)
-    makers = {"unet": denoiser, "blind": blind_denoiser, "generator": translator}
-    if header.get("network") not in makers:
+    maker = exporter(str(header.get("network")))
+    if maker is None:
         raise ExportError(
             f"weights {name_or_file} hold a {header.get('network')!r} network; "
             "only denoisers and translators can be exported"
@@ -155,72 +96,8 @@ def load_subject(name_or_file: str | Path) -> Subject:
         "licence": licence,
         "made_by": f"img2img {img2img.__version__}, torch {torch.__version__}",
     }
-    return makers[header["network"]](name_or_file, facts)
-
-
-def denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
-    """A denoiser as a Subject; the noise level is given to it, not estimated."""
-    checkpoint = load_checkpoint(name_or_file)
-    pipeline = Denoiser(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
-    return Subject(
-        str(name_or_file),
-        build(checkpoint, "unet", DenoisingUNet).eval(),
-        lambda image, sigma: torch.from_numpy(pipeline(image.numpy(), sigma)),
-        channels=3,
-        inputs={"image": IMAGE.format(channels=3) + ", with noise" + GREY, "sigma": SIGMA},
-        output=RESULT.format(channels=3) + ", not clamped",
-        facts=facts,
-    )
-
-
-class BlindGraph(nn.Module):
-    """A blind denoiser that takes away all noise it finds.
-
-    Shape:
-        image: (B, 3, H, W) in [0, 1]; any H, W >= 1.
-        returns: (B, 3, H, W), not clamped.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        denoised: Tensor = self.model(image, torch.ones(1, 1, 1, 1))
-        return denoised
-
-
-def blind_denoiser(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
-    """A denoiser that finds the noise itself, as a Subject."""
-    checkpoint = load_checkpoint(name_or_file)
-    pipeline = Denoiser(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
-    return Subject(
-        str(name_or_file),
-        BlindGraph(build(checkpoint, "blind", BlindDenoiser)).eval(),
-        lambda image, _: torch.from_numpy(pipeline(image.numpy())),
-        channels=3,
-        inputs={"image": IMAGE.format(channels=3) + ", with noise" + GREY},
-        output=RESULT.format(channels=3) + ", not clamped",
-        facts=facts,
-    )
-
-
-def translator(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
-    """A translator as a Subject, without noise."""
-    checkpoint = load_checkpoint(name_or_file)
-    pipeline = Translator(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
-    in_lab = isinstance(pipeline.coding, Lab)
-    channels = 3 if in_lab else pipeline.shape.in_channels
-    out = pipeline.coding.channels
-    return Subject(
-        str(name_or_file),
-        TranslatorGraph(build(checkpoint, "generator", UNetGenerator), pipeline.coding).eval(),
-        lambda image, _: torch.from_numpy(pipeline(image.numpy(), noise=False)),
-        channels=channels,
-        inputs={"image": IMAGE.format(channels=channels) + (GREY if in_lab else "")},
-        output=RESULT.format(channels=out),
-        facts=facts | {"noise": "none: the dropout is off, as with --no-noise"},
-    )
+    subject: Subject = maker(name_or_file, facts)
+    return subject
 
 
 def write(subject: Subject, file: Path) -> None:

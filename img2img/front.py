@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, Type
 
 import numpy as np
 
+from .choices import CODEC_QUALITY
 from .errors import ImageError, Img2ImgError, InputError, OptionError, WeightsError
 from .images import (
     MAX_PIXELS,
@@ -586,7 +587,8 @@ def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_
     from .tasks.compress import Target
 
     asked = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
-    chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None} or {"quality": 50}
+    given_ones = {name: value for name, value in asked.items() if value is not None}
+    chosen: dict[str, Any] = given_ones or {"quality": CODEC_QUALITY}
     if len(chosen) > 1:
         raise OptionError("{0} and {1} contradict each other: give one of them", *list(chosen)[:2])
     with in_our_words():

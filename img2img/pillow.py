@@ -38,6 +38,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from .checkpoints import names
+from .choices import CODEC_QUALITY
 from .errors import BitstreamError, TruncatedError
 from .images import Picture, in_8_bits
 from .images import exif as exif_block
@@ -188,7 +189,7 @@ def _raw(picture: Picture) -> np.ndarray:
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = im.encoderinfo
-    asked = {name: options[name] for name in _TARGETS if options.get(name) is not None} or {"quality": 50}
+    asked = {name: options[name] for name in _TARGETS if options.get(name) is not None} or {"quality": CODEC_QUALITY}
     if len(asked) > 1:
         raise ValueError(f"{' and '.join(asked)} contradict each other: give one of them")
     picture = _picture(im, options.get("exif"), options.get("icc_profile", im.info.get("icc_profile")))

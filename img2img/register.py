@@ -5,13 +5,14 @@ Imports nothing that is slow. Networks, pipelines and trainings are named as `mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import TrainingError
+from .extras import need
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,8 @@ class Task:
         trainings: what can be trained for it.
         graphs: `module:name` of a table of the networks that engines run, by the same names as `networks`, or of what
             tells them from the weights; without one only PyTorch runs the task.
+        exporters: `module:function` that makes of weights what `img2img export` writes (engines/subject.py), by the
+            names of `networks`; only networks that have one can be exported.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Task:
     networks: dict[str, str]
     trainings: tuple[Training, ...]
     graphs: str = ""
+    exporters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recipes(self) -> Path:
@@ -81,6 +85,10 @@ TASKS = (
         },
         trainings=(Training("denoise", "img2img.tasks.denoise.train:build", "denoise-fast"),),
         graphs="img2img.tasks.denoise.networks:NETWORKS",
+        exporters={
+            "unet": "img2img.tasks.denoise.export:denoiser",
+            "blind": "img2img.tasks.denoise.export:blind_denoiser",
+        },
     ),
     Task(
         "texture",
@@ -105,6 +113,7 @@ TASKS = (
         networks={"generator": "img2img.tasks.translate.generator:UNetGenerator"},
         trainings=(Training("translate", "img2img.tasks.translate.train:build", "pairs"),),
         graphs="img2img.tasks.translate.networks:NETWORKS",
+        exporters={"generator": "img2img.tasks.translate.export:translator"},
     ),
     Task(
         "compress",
@@ -141,6 +150,13 @@ def networks_of(checkpoint: Checkpoint) -> tuple[Network, ...]:
     found = tables[0].get(kind, ()) if tables else ()
     graphs: tuple[Network, ...] = found(checkpoint) if callable(found) else found
     return graphs
+
+
+def exporter(network: str) -> Callable[..., Any] | None:
+    """What makes of weights what is exported, by what their header calls the network; None if that has none."""
+    places = {name: place for task in TASKS for name, place in task.exporters.items()}
+    found: Callable[..., Any] | None = load(places[network]) if network in places else None
+    return found
 
 
 def load(place: str) -> Any:
@@ -187,6 +203,7 @@ def train(training: str, data: Path, recipe: Path | str | None = None, out: Path
     Raises:
         TrainingError: recipe, data or folder do not fit.
     """
+    need("training", "torch", "lightning")
     from .training import run
 
     plan = find_recipe(training, recipe)

@@ -8,7 +8,18 @@ import pytest
 
 from img2img.checkpoints import index, names, read_header, weights_file
 from img2img.errors import TrainingError
-from img2img.register import FIRST_TRAININGS, TASKS, TRAININGS, Task, builder, find_recipe, load, task, task_of_weights
+from img2img.register import (
+    FIRST_TRAININGS,
+    TASKS,
+    TRAININGS,
+    Task,
+    builder,
+    exporter,
+    find_recipe,
+    load,
+    task,
+    task_of_weights,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +38,8 @@ def test_what_is_named_exists(each: Task) -> None:
     assert all(callable(load(network)) for network in each.networks.values())
     assert all(callable(builder(training.name)) for training in each.trainings)
     assert not each.graphs or load(each.graphs).keys() <= each.networks.keys()
+    assert each.exporters.keys() <= each.networks.keys()
+    assert all(exporter(network) is load(place) for network, place in each.exporters.items())
     assert task(each.name) is each
 
 

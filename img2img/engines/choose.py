@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..checkpoints import Checkpoint
+from ..choices import DEVICES, ENGINES, PRECISIONS
 from ..errors import Img2ImgError
 from ..runtime import threads
 from .network import Engine, Network, Runner
 from .onnx_engine import OnnxEngine, find_graph
-
-ENGINES = ("auto", "torch", "onnx")
-PRECISIONS = ("auto", "fp32", "bf16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 # Measured on two cores of a Xeon with AMX: PyTorch takes 1.6 s more to start than onnxruntime, an fp32 network 12.5 us
 # of one core per million multiplications in onnxruntime, and bf16 in PyTorch 0.65 times that.

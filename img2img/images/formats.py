@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..choices import DEFAULT_QUALITY as DEFAULT_QUALITY
+from ..choices import MAX_PIXELS as MAX_PIXELS
 from ..errors import FormatError
 
 FORMATS = {
@@ -47,9 +49,6 @@ READABLE = FORMATS | {
 DEEP = {".tif": ".tif", ".tiff": ".tiff", ".exr": ".tiff", **dict.fromkeys(_RAW, ".tiff")}
 """Suffixes whose files may hold what no PNG does, or are as long again as a TIFF, and which output suits them."""
 
-MAX_PIXELS = 200_000_000
-# Nearly nothing is lost, so that a picture may pass through the suite several times.
-DEFAULT_QUALITY = {"jpg": 95, "webp": 95, "avif": 90, "jxl": 95, "heic": 90}
 MAX_SIDE = {"jpg": 65500, "webp": 16383, "avif": 65536, "gif": 65535, "heic": 16384}
 
 _BEGINNINGS: tuple[tuple[str, tuple[bytes, ...]], ...] = (

@@ -6,11 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..choices import PRECISIONS
 from ..errors import TrainingError
 
 CHOICES = {
     "optimizer": ("adamw", "muon"),
-    "precision": ("auto", "bf16", "fp32"),
+    "precision": PRECISIONS,
     "schedule": ("cosine", "linear"),
     "keep": ("best", "last"),
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from ... import progress
 from ...checkpoints import names
+from ...choices import CODEC_QUALITY
 from ...core.box import Box
 from ...engines import pick_engine
 from ...errors import BitstreamError, UnreachableError
@@ -174,7 +175,7 @@ class Compressor:
         Raises:
             UnreachableError: the target cannot be reached.
         """
-        target = target or Target(quality=50)
+        target = target or Target(quality=CODEC_QUALITY)
         thin = min(picture.width, picture.height) < LEAST_SIDE
         exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
         if exact is not None and (thin or (target.most_bytes(picture) or 0) >= len(exact.data)):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import Img2ImgError, TooLargeError
+from ...errors import TooLargeError
+from ...extras import need
 from ...images import MAX_PIXELS, Picture
 from .by_patches import opaque
 from .job import DESCRIPTOR, TextureJob
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .methods.network import TextureNetwork
     from .methods.optimize import Watch
     from .pipeline import Texture
+
+WITHOUT: dict[str, Any] = {"more": "; {0} patches does without", "options": ("method",)}
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,11 @@ class TextureMaker:
             Img2ImgError: PyTorch is missing, and needed.
         """
         if self.means.net:
-            _need_pytorch("a texture's network")
+            need("a texture's network", "torch", **WITHOUT)
             _ = self.network
         if measuring or self.job.method == "optimize" or (self.job.method == "network" and not self.means.net):
-            _need_pytorch("the likeness in a report" if measuring else f"the method {self.job.method}")
+            packages = ("torch", "lightning") if self.job.method == "network" and not self.means.net else ("torch",)
+            need("the likeness in a report" if measuring else f"the method {self.job.method}", *packages, **WITHOUT)
             _ = self.texture
 
     def __call__(
@@ -221,18 +224,6 @@ class TextureMaker:
         assert self.network is not None  # or there would be samples
         dtype = np.uint16 if self.network.facts.get("bits") == 16 else np.uint8
         return Picture(np.zeros((1, 1, len(self.network.palette)), dtype), icc=self.network.icc)
-
-
-def _need_pytorch(what: str) -> None:
-    """Raise Img2ImgError, with what to do, where PyTorch is missing."""
-    try:
-        import_module("torch")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise Img2ImgError(
-            f"{what} needs PyTorch: pip install 'img2img-suite[torch]'; {{0}} patches does without", "method"
-        ) from error
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,15 @@
+"""Choices that the command line and the library share, each once. Imports nothing."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+ENGINES = ("auto", "torch", "onnx")
+PRECISIONS = ("auto", "fp32", "bf16")
+METADATA = ("keep", "none")
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused before they are decoded."""
+
+FORMATS = ("png", "jpg", "webp", "avif", "tiff", "gif", "jxl", "heic")
+"""That pictures are written in."""
+DEFAULT_QUALITY = {"jpg": 95, "webp": 95, "avif": 90, "jxl": 95, "heic": 90}
+"""Of a format: nearly nothing is lost, so that a picture may pass through the suite several times."""
+CODEC_QUALITY = 50
+"""Of `.i2i` files."""
