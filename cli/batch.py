@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from .debug import debugging
-from .pipeline import Pipeline, Result, Task
-from .plan import STREAM, Job, Naming, Plan, make_plan
+from .listed import Listed
+from .own_options import prepare_with
+from .pipeline import MANY, Pipeline, Result, Task
+from .plan import STREAM, Existing, Job, Naming, Plan, make_plan
+from .progress import Progress
 from .report import say_error, say_note
 from .shard import Shard
 
@@ -42,9 +45,11 @@ class BatchOptions:
     errors: str | None
     fail_fast: bool
     json: bool
+    files_from: str | None = None
+    manifest: str | None = None
 
     @property
-    def existing(self) -> Literal["refuse", "skip", "overwrite"]:
+    def existing(self) -> Existing:
         """What to do about outputs that exist."""
         return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
 
@@ -56,20 +61,26 @@ class Intercepted:
     Attributes:
         jobs: to what.
         prepare: as of `run`.
+        planning: whether the first is wanted.
     """
 
     jobs: Sequence[Job] = ()
     prepare: Callable[[int], Task[Any, Any]] | None = None
+    planning: bool = True
 
 
 _intercepted: Intercepted | None = None
 
 
 @contextmanager
-def intercepting() -> Iterator[Intercepted]:
-    """Within, `run` says what it would do, once all that can be refused was, and does nothing. For one thread."""
+def intercepting(planning: bool = True) -> Iterator[Intercepted]:
+    """Within, `run` says what it would do, once all that can be refused was, and does nothing. For one thread.
+
+    Args:
+        planning: whether inputs and outputs are looked at, too.
+    """
     global _intercepted
-    _intercepted = Intercepted()
+    _intercepted = Intercepted(planning=planning)
     try:
         yield _intercepted
     finally:
@@ -97,34 +108,79 @@ def run(
     """
     if batch.skip_existing and batch.overwrite:
         raise click.UsageError("--skip-existing and --overwrite contradict each other")
-    plan = make_plan(
+    if _intercepted is not None and not _intercepted.planning:
+        _intercepted.prepare = prepare
+        return
+    if batch.inputs and batch.files_from is not None:
+        raise click.UsageError("INPUT and --files-from contradict each other: give one of them")
+    if not batch.inputs and batch.files_from is None:
+        raise click.UsageError("Missing argument 'INPUT...'.")
+    with ExitStack() as stack:
+        progress = None
+        if batch.manifest is not None and _intercepted is None:
+            progress = Progress(batch.manifest, batch.shard, prepare)
+            stack.callback(progress.close)
+        plan = _plan(batch, naming, progress)
+        if _intercepted is not None:
+            _intercepted.jobs, _intercepted.prepare = plan.jobs, prepare
+            return
+        _check_streams(batch, plan)
+        for note in plan.notes:
+            say_note(note)
+        begin(plan.skipped)
+        _perform(batch, plan, prepare, progress, stack)
+
+
+def _plan(batch: BatchOptions, naming: Naming, progress: Progress | None) -> Plan:
+    listed = None if batch.files_from is None else Listed(batch.files_from, prepare_with)
+    return make_plan(
         batch.inputs,
         batch.output,
         naming,
         recursive=batch.recursive,
         shard=batch.shard,
         existing=batch.existing,
+        listed=listed,
+        progress=progress,
     )
-    if _intercepted is not None:
-        _intercepted.jobs, _intercepted.prepare = plan.jobs, prepare
-        return
-    _check_streams(batch, plan)
-    for note in plan.notes:
-        say_note(note)
-    begin(plan.skipped)
-    with ExitStack() as stack:
-        report = Report(batch, len(plan.jobs), stack)
-        for name, problem in plan.problems:
-            report.failure(name, None, problem)
-        if plan.jobs and not report.stopped:
-            stack.enter_context(_terminate_as_interrupt())
-            pipeline = Pipeline(prepare(len(plan.jobs)), plan.jobs, batch.jobs, batch.overwrite)
-            for result in stack.enter_context(closing(iter(pipeline))):
-                report.add(result)
-                if report.stopped:
-                    pipeline.stop()
+
+
+def _perform(
+    batch: BatchOptions,
+    plan: Plan,
+    prepare: Callable[[int], Task[X, Y]],
+    progress: Progress | None,
+    stack: ExitStack,
+) -> None:
+    """Do what is planned, and tell of it.
+
+    Raises:
+        click.exceptions.Exit: code 1: some inputs failed.
+    """
+    report = Report(batch, len(plan.jobs), stack, progress)
+    if progress is not None:
+        progress.begin(plan)
+    for name, problem in plan.problems:
+        report.failure(name, None, problem)
+    if plan.jobs and not report.stopped:
+        stack.enter_context(_terminate_as_interrupt())
+        pipeline = _pipeline(batch, plan, prepare, progress)
+        for result in stack.enter_context(closing(iter(pipeline))):
+            report.add(result)
+            if report.stopped:
+                pipeline.stop()
     if report.failures:
         raise click.exceptions.Exit(1)
+
+
+def _pipeline(
+    batch: BatchOptions, plan: Plan, prepare: Callable[[int], Task[X, Y]], progress: Progress | None
+) -> Pipeline[X, Y]:
+    same = progress is not None and progress.resumed
+    alone = len(plan.jobs) == 1 and progress is None
+    # However many a manifest has left, they are computed as the others were.
+    pictures = len(plan.jobs) if progress is None else MANY
+    return Pipeline(prepare(pictures), plan.jobs, batch.jobs, batch.overwrite, same, alone)
 
 
 def _check_streams(batch: BatchOptions, plan: Plan) -> None:
@@ -143,16 +199,17 @@ class Report:
         batch: the options.
         total: number of jobs.
         stack: closes the bar and the file.
+        progress: takes down how jobs end, if there is a manifest.
 
     Raises:
         click.UsageError: the file for failures cannot be written.
     """
 
-    def __init__(self, batch: BatchOptions, total: int, stack: ExitStack) -> None:
+    def __init__(self, batch: BatchOptions, total: int, stack: ExitStack, progress: Progress | None = None) -> None:
         from tqdm import tqdm
 
         self.batch = batch
-        self.total = total
+        self.progress = progress
         self.failures = 0
         self.debug = debugging()
         self.losses: Counter[str] = Counter()
@@ -170,10 +227,15 @@ class Report:
 
     def add(self, result: Result) -> None:
         """Tell how a job ended."""
+        error = result.error
         if result.existed and not self.batch.skip_existing:
-            self.failure(result.job.source, result.job.target, f"{result.job.target} has come into being meanwhile")
-        elif result.error:
-            self.failure(result.job.source, result.job.target, result.error, result.trace)
+            error = f"{result.job.target} has come into being meanwhile"
+            if self.progress is not None and self.progress.resumed:
+                error = f"{result.job.target} exists already, and is not what this run makes; use --overwrite"
+        if self.progress is not None:
+            self.progress.add(result.job, error, None if result.existed else result)
+        if error:
+            self.failure(result.job.source, result.job.target, error, result.trace)
         elif not result.existed:
             self.success(result)
         self.bar.update()

@@ -1,6 +1,6 @@
 """`img2img compress`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -8,13 +8,7 @@ from img2img.choices import CODEC_QUALITY
 
 from . import options
 from .batch import BatchOptions, run
-from .kept import kept
-from .pictures import compressed_naming, refuse_files, task_of
-from .pipeline import Task
-
-if TYPE_CHECKING:
-    from img2img.front import Bytes
-    from img2img.images import Picture
+from .pictures import compressed_naming, prepared, refuse_files
 
 
 @click.command()
@@ -69,10 +63,5 @@ def compress(
         raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
-    def prepare(pictures: int) -> "Task[Picture, Bytes]":
-        from img2img.front import Compressor
-
-        compressor = kept(Compressor.from_pretrained, model, **computing, pictures=pictures)
-        return task_of(compressor.operation(**target, effort=effort, max_pixels=max_pixels, keeping=keeping))
-
-    run(batch, compressed_naming(), prepare)
+    files: dict[str, Any] = {"effort": effort, "max_pixels": max_pixels, "keeping": keeping}
+    run(batch, compressed_naming(), prepared("compress", model, computing, **target, **files))

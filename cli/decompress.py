@@ -1,17 +1,12 @@
 """`img2img decompress`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .kept import kept
-from .pictures import decompressed_naming, refuse_files, task_of
-from .pipeline import Task
-
-if TYPE_CHECKING:
-    from img2img.front import Shown, Unread
+from .pictures import decompressed_naming, prepared, refuse_files
 
 
 class Region(click.ParamType):
@@ -77,12 +72,10 @@ def decompress(
         raise click.UsageError("--region and --preview contradict each other: give one of them")
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
-    def prepare(pictures: int) -> "Task[Unread, Shown]":
-        from img2img.front import Decompressor
-        from img2img.tasks.compress import Decompressor as Pipeline
-
-        decompressor = Decompressor(kept(Pipeline, **computing, models=models, pictures=pictures))
-        files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-        return task_of(decompressor.operation(region=region, preview=preview, partial=partial, **files))
-
-    run(batch, decompressed_naming(format), prepare)
+    files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+    shown: dict[str, Any] = {"region": region, "preview": preview, "partial": partial}
+    run(
+        batch,
+        decompressed_naming(format),
+        prepared("decompress", None, {**computing, "models": models}, **shown, **files),
+    )

@@ -1,17 +1,13 @@
 """`img2img denoise`."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .kept import kept
-from .pictures import picture_naming, task_of
-from .pipeline import Task
-
-if TYPE_CHECKING:
-    from img2img.images import Frames
+from .pictures import picture_naming, prepared
 
 GREY_LEVELS = 255
 
@@ -83,17 +79,16 @@ def denoise(
     INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo_denoised.png, a folder photos/
     gives photos_denoised/ with the same names in it.
     """
+    if sigma is not None and model is not None and _is_blind(model):
+        raise click.UsageError(f"{model} finds the noise itself: leave out --sigma, or use --model denoise-fast")
+    how: dict[str, Any] = {"strength": strength, "tta": tta, "luma": luma, "chroma": chroma, "channels": channels}
+    how |= {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+    work = prepared("denoise", model, computing, sigma="auto" if sigma is None else sigma, **how)
+    run(batch, picture_naming("_denoised", format), work)
 
-    def prepare(pictures: int) -> "Task[Frames, Frames]":
-        from img2img.front import Denoiser
 
-        level: Any = "auto" if sigma is None else sigma
-        weights = model or Denoiser.default_model({"sigma": level})
-        denoiser = kept(Denoiser.from_pretrained, weights, **computing, pictures=pictures)
-        if sigma is not None and denoiser.pipeline.blind:
-            raise click.UsageError(f"{model} finds the noise itself: leave out --sigma, or use --model denoise-fast")
-        how: dict[str, Any] = {"strength": strength, "tta": tta, "luma": luma, "chroma": chroma, "channels": channels}
-        how |= {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-        return task_of(denoiser.operation(sigma=level, **how))
+def _is_blind(model: str) -> bool:
+    from img2img.checkpoints import names, read_header, weights_file
 
-    run(batch, picture_naming("_denoised", format), prepare)
+    header = read_header(weights_file(model) if model in names() else Path(model))
+    return bool(header.get("network") == "blind")

@@ -13,7 +13,17 @@ from img2img.register import TASKS
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
 
-TOOLS = ("info", "pairs", "train", "export", "bench", "study", "serve", "weights")  # what belongs to no one task
+TOOLS = (
+    "info",
+    "manifest",
+    "pairs",
+    "train",
+    "export",
+    "bench",
+    "study",
+    "serve",
+    "weights",
+)  # what belongs to no one task
 COMMANDS = (*(command for task in TASKS for command in task.commands), *TOOLS)
 # The first words of each command's help, here so that `img2img --help` need not import them all.
 HELP = {
@@ -24,6 +34,7 @@ HELP = {
     "compress": "Compress pictures into .i2i files.",
     "decompress": "Make pictures of .i2i files.",
     "info": "Print as JSON what a .i2i or weight FILE, or shipped weights, say of themselves.",
+    "manifest": "Print as JSON what manifests (--manifest) say: done, failed by reason, bytes, seconds, what is left.",
     "pairs": "Make pairs of the photographs in DIR, to train a translator with: OUT gets PNGs, A left and B right.",
     "train": "Train the weights of TASK; print the file of the best ones.",
     "export": "Write a denoiser or translator as an ONNX file, for programs without PyTorch.",

@@ -126,30 +126,29 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
 
 def batch(command: Callable[..., None]) -> Callable[..., None]:
     """INPUT... and all options of the batch engine; the command receives them as `batch`."""
-    return _batch(
-        command, click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete_files)
-    )
+    return _batch(command, _inputs("INPUT..."), *_BATCH[:2], *_MANY, *_BATCH[2:])
 
 
 def batch_of_any(command: Callable[..., None]) -> Callable[..., None]:
-    """The same for a command that may do without INPUT."""
-    return _batch(command, _inputs("[INPUT...]"))
+    """The same for a command that may do without INPUT, and is not for millions of files."""
+    return _batch(command, _inputs("[INPUT...]"), *_BATCH)
 
 
-def _inputs(metavar: str, required: bool = False) -> Callable[[Any], Any]:
-    return click.argument("inputs", metavar=metavar, nargs=-1, required=required, shell_complete=complete_files)
+def _inputs(metavar: str) -> Callable[[Any], Any]:
+    return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=complete_files)
 
 
-def _batch(command: Callable[..., None], inputs: Callable[[Any], Any]) -> Callable[..., None]:
+def _batch(command: Callable[..., None], *taken: Callable[[Any], Any]) -> Callable[..., None]:
     @wraps(command)
     def collected(**values: Any) -> None:
-        options = BatchOptions(**{field.name: values.pop(field.name) for field in fields(BatchOptions)})
+        names = [field.name for field in fields(BatchOptions) if field.name in values]
+        options = BatchOptions(**{name: values.pop(name) for name in names})
         try:
             command(batch=options, **values)
         except OptionError as error:  # here, where the command's own names of its options are known
             raise click.UsageError(describe(error)) from error
 
-    for option in reversed((inputs, *_BATCH)):
+    for option in reversed(taken):
         collected = option(collected)
     return collected
 
@@ -185,6 +184,22 @@ _BATCH: tuple[Callable[[Any], Any], ...] = (
     click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
     click.option("--json", is_flag=True, help="Print one JSON object a line instead of paths."),
     debug,
+)
+
+
+_MANY: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--files-from",
+        metavar="FILE|-",
+        shell_complete=complete_files,
+        help="Read the inputs from a list: one path a line, or a JSON object with input, output and own options.",
+    ),
+    click.option(
+        "--manifest",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help="Take down here what is done, one JSON object a line; what is there already is not done again.",
+    ),
 )
 
 

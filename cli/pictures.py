@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,7 @@ from .plan import Naming
 if TYPE_CHECKING:
     from img2img.images import Frames
     from img2img.operations import Apply, Operation
+    from img2img.processing import Unit
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -58,6 +60,24 @@ def refuse_files(batch: BatchOptions, extensions: Collection[str], why: str) -> 
     for name in batch.inputs:
         if os.path.splitext(inner(name))[1].lower() in extensions and not os.path.isdir(name):
             raise click.UsageError(f"{name} {why}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Loads what a unit of work needs and gives its task; other processes can be sent it."""
+
+    unit: "Unit"
+
+    def __call__(self, pictures: int) -> "Task[Any, Any]":
+        """The task for so many pictures."""
+        return task_of(self.unit.operation(pictures))
+
+
+def prepared(task: str, model: Any, computing: dict[str, Any], **options: Any) -> Prepared:
+    """What `batch.run` prepares: the library's task with these weights and options."""
+    from img2img.processing import Unit
+
+    return Prepared(Unit.of(task, model, computing, **options))
 
 
 def picture_task(

@@ -5,16 +5,20 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any, BinaryIO, Generic, TypeVar
 
+from img2img.errors import Img2ImgError, StorageError
 from img2img.stores import opened, whole_output
 
 from .plan import STREAM, Job
 from .report import describe
+
+MANY = 1_000_000  # inputs: however many a run has left, it computes alike
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -57,6 +61,9 @@ class Result:
         trace: the traceback of that.
         existed: the output came into being meanwhile and was left as it is.
         lost: what the output lacks of the input, in words; None where that is not asked.
+        size: bytes of the input.
+        written: bytes of the output.
+        again: whether the error may be gone at another try: it is not about what the input holds.
     """
 
     job: Job
@@ -66,6 +73,15 @@ class Result:
     trace: str = ""
     existed: bool = False
     lost: Sequence[str] | None = None
+    size: int = 0
+    written: int = 0
+    again: bool = False
+
+
+@lru_cache(maxsize=64)
+def _task_alone(prepare: Callable[[int], Task[Any, Any]]) -> Task[Any, Any]:
+    """The task of inputs with options of their own; networks are kept by the library."""
+    return prepare(MANY)
 
 
 class Pipeline(Generic[X, Y]):
@@ -73,20 +89,31 @@ class Pipeline(Generic[X, Y]):
 
     Args:
         task: what to do.
-        jobs: to what.
+        jobs: to what. An iterator that has ended may go on later: it is asked again whenever there is room.
         ahead: inputs read ahead, and results waiting to be written, at most.
         overwrite: replace outputs that exist.
+        same: an output that exists and has just these bytes is a success, not `existed`.
+        alone: there is one job, and no need for threads.
     """
 
-    def __init__(self, task: Task[X, Y], jobs: Sequence[Job], ahead: int, overwrite: bool) -> None:
+    def __init__(
+        self,
+        task: Task[X, Y],
+        jobs: Iterable[Job],
+        ahead: int,
+        overwrite: bool,
+        same: bool = False,
+        alone: bool = False,
+    ) -> None:
         self.task = task
         self.ahead = ahead
         self.overwrite = overwrite
+        self.same = same
         self._todo = iter(jobs)
-        self._reading: deque[tuple[Job, Future[tuple[X, float]]]] = deque()
+        self._reading: deque[tuple[Job, Future[_Read[X]]]] = deque()
         self._writing: deque[Future[Result]] = deque()
         self._sizes: deque[int] = deque(maxlen=2 * ahead)  # of the latest inputs: the next will be alike
-        self._alone = len(jobs) == 1
+        self._alone = alone
 
     def stop(self) -> None:
         """Begin nothing new; what is computed is still written."""
@@ -111,10 +138,10 @@ class Pipeline(Generic[X, Y]):
 
     def _one(self, job: Job) -> Result:
         try:
-            x, seconds = self._read(job)
+            read = self._read(job)
         except Exception as error:
             return _failed(job, error)
-        computed = self._compute(job, x, seconds)
+        computed = self._compute(job, read)
         return computed if isinstance(computed, Result) else self._write(*computed)
 
     def _all(self) -> Iterator[Result]:
@@ -133,15 +160,15 @@ class Pipeline(Generic[X, Y]):
         for job in islice(self._todo, max(0, count - len(self._reading))):
             self._reading.append((job, self._readers.submit(self._read, job)))
 
-    def _begin(self, job: Job, reading: "Future[tuple[X, float]]") -> "Future[Result]":
+    def _begin(self, job: Job, reading: "Future[_Read[X]]") -> "Future[Result]":
         """Compute what was read and have it written; a method of its own, so that nothing keeps the picture alive."""
         try:
-            x, seconds = reading.result()
+            read = reading.result()
         except Exception as error:
             return _settled(_failed(job, error))
-        self._sizes.append(self.task.size(x))
+        self._sizes.append(self.task.size(read.x))
         self._read_ahead(self._room())
-        computed = self._compute(job, x, seconds)
+        computed = self._compute(job, read)
         if isinstance(computed, Result):
             return _settled(computed)
         return self._writers.submit(self._write, *computed)
@@ -151,38 +178,46 @@ class Pipeline(Generic[X, Y]):
         while self._writing and (len(self._writing) > waiting or self._writing[0].done()):
             yield self._writing.popleft().result()
 
-    def _read(self, job: Job) -> tuple[X, float]:
+    def _task(self, job: Job) -> Task[Any, Any]:
+        return self.task if job.prepare is None else _task_alone(job.prepare)
+
+    def _read(self, job: Job) -> "_Read[X]":
         start = time.perf_counter()
         if job.source == STREAM:
-            x = self.task.read(sys.stdin.buffer)
+            x, size = self.task.read(sys.stdin.buffer), 0
         else:
             with opened(job.source) as file:
-                x = self.task.read(file)
-        return x, time.perf_counter() - start
+                x = self._task(job).read(file)
+                size = file.seek(0, io.SEEK_END)
+        return _Read(x, size, time.perf_counter() - start)
 
-    def _compute(self, job: Job, x: X, seconds: float) -> "Result | tuple[Job, Y, dict[str, Any], float]":
+    def _compute(self, job: Job, read: "_Read[X]") -> "Result | tuple[Job, Y, dict[str, Any], _Read[None]]":
         start = time.perf_counter()
+        task = self._task(job)
         try:
-            y, facts = self.task.apply(x, job) if self.task.with_job else self.task.apply(x)
+            y, facts = task.apply(read.x, job) if task.with_job else task.apply(read.x)
         except Exception as error:
             return _failed(job, error)
-        return job, y, facts, seconds + time.perf_counter() - start
+        return job, y, facts, _Read(None, read.size, read.seconds + time.perf_counter() - start)
 
-    def _write(self, job: Job, y: Y, facts: dict[str, Any], seconds: float) -> Result:
+    def _write(self, job: Job, y: Y, facts: dict[str, Any], so_far: "_Read[None]") -> Result:
         start = time.perf_counter()
+        written = 0
         try:
             if job.target == STREAM:
                 lost = self._write_stream(job, y)
             else:
-                with whole_output(job.target, self.overwrite or job.replace) as file:
-                    lost = self.task.write(y, file, job.format)
+                with whole_output(job.target, self.overwrite or job.replace, self.same) as file:
+                    lost = self._task(job).write(y, file, job.format)
+                    written = file.seek(0, io.SEEK_END)
         except FileExistsError:
             return Result(job, existed=True)
         except BrokenPipeError:
             raise  # nobody reads standard output any more: no failure of this job
         except Exception as error:
             return _failed(job, error, f"cannot write {job.target}: ")
-        return Result(job, seconds + time.perf_counter() - start, facts, lost=lost)
+        seconds = so_far.seconds + time.perf_counter() - start
+        return Result(job, seconds, facts, lost=lost, size=so_far.size, written=written)
 
     def _write_stream(self, job: Job, y: Y) -> Sequence[str] | None:
         buffer = io.BytesIO()  # some formats need a file that can seek
@@ -192,9 +227,20 @@ class Pipeline(Generic[X, Y]):
         return lost
 
 
+@dataclass
+class _Read(Generic[X]):
+    """What was read of an input, how many bytes it has, and the seconds so far."""
+
+    x: X
+    size: int
+    seconds: float
+
+
 def _failed(job: Job, error: Exception, doing: str = "") -> Result:
     # Text only: the exception would hold on to the pictures in its frames.
-    return Result(job, error=doing + describe(error), trace="".join(traceback.format_exception(error)))
+    again = isinstance(error, StorageError) or not isinstance(error, Img2ImgError | FileNotFoundError)
+    text = doing + describe(error)
+    return Result(job, error=text, trace="".join(traceback.format_exception(error)), again=again)
 
 
 def _settled(result: Result) -> "Future[Result]":

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,6 +19,11 @@ from img2img.stores import Presence, Stamp, is_address
 from .joblist import Jobs
 from .shard import WHOLE, Shard
 
+if TYPE_CHECKING:
+    from .listed import Listed
+    from .progress import Progress
+
+Existing = Literal["refuse", "skip", "overwrite"]
 STREAM = "-"  # standard input as a source, standard output as a target; a file of that name is ./-
 
 
@@ -92,7 +97,7 @@ class Job:
         format: of the output.
         more: further inputs of the same output, if the command joins them.
         copy: which of the outputs of one input it is, from 0.
-        options: of this input alone, as a list of inputs says; with the names that the command's have in Python.
+        prepare: what loads this input's own task, if a list gives it options of its own; can be pickled and compared.
         stamp: of the input, where it was found out.
         replace: whether the output is an earlier result and may be replaced.
     """
@@ -102,7 +107,7 @@ class Job:
     format: str
     more: tuple[str, ...] = ()
     copy: int = 0
-    options: tuple[tuple[str, Any], ...] = ()
+    prepare: Any = None
     stamp: Stamp | None = None
     replace: bool = False
 
@@ -121,12 +126,14 @@ class Plan:
         problems: inputs that give nothing, and why; the rest goes on without them.
         notes: what the user should know beforehand.
         skipped: what is done already.
+        total: all jobs of this shard, also those that a manifest says are done.
     """
 
     jobs: Jobs = field(default_factory=Jobs)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     skipped: Jobs = field(default_factory=Jobs)
+    total: int = 0
 
 
 def make_plan(
@@ -136,7 +143,9 @@ def make_plan(
     *,
     recursive: bool = False,
     shard: Shard = WHOLE,
-    existing: Literal["refuse", "skip", "overwrite"] = "refuse",
+    existing: Existing = "refuse",
+    listed: "Listed | None" = None,
+    progress: "Progress | None" = None,
 ) -> Plan:
     """List the jobs of a command line.
 
@@ -147,6 +156,8 @@ def make_plan(
         recursive: whether the folders in folders are read, too.
         shard: the part of the jobs to do.
         existing: what to do about outputs that exist.
+        listed: a list of inputs, which then are in place of `inputs`.
+        progress: what earlier runs have done; then nobody looks which outputs exist.
 
     Raises:
         click.UsageError: an input is missing, two inputs would write one output, an output is an input or exists; an
@@ -154,12 +165,29 @@ def make_plan(
         StorageError: a store cannot be reached, or refuses.
     """
     inputs, output = _usable(inputs, output)
+    plan = Plan()
+    if listed is not None:
+        plan.jobs = Jobs(listed.jobs(output, naming, shard, plan))
+        _refuse_collisions(plan.jobs)
+    else:
+        _plan_inputs(plan, inputs, output, naming, recursive, shard)
+    plan.total = len(plan.jobs)
+    if progress is not None:
+        plan.jobs = Jobs(progress.left(plan, existing))
+    if progress is None or not progress.resumed:
+        plan.jobs = Jobs(_settle(plan, existing, naming))
+    return plan
+
+
+def _plan_inputs(
+    plan: Plan, inputs: Sequence[str], output: str | None, naming: Naming, recursive: bool, shard: Shard
+) -> None:
+    """The jobs of files and folders."""
     missing = [name for name in inputs if name != STREAM and not stores.exists(name)]
     if missing:
         raise click.UsageError(f"{missing[0]}: no such file or folder")
     if STREAM in inputs and len(inputs) > 1:
         raise click.UsageError("standard input (-) cannot be mixed with other inputs")
-    plan = Plan()
     jobs = [_joined(inputs, output, naming)] if naming.joined else _jobs(inputs, output, naming, recursive, plan)
     plan.jobs = Jobs(copy for job in jobs for copy in _copies(job, naming.copies))
     _refuse_collisions(plan.jobs)
@@ -168,8 +196,6 @@ def make_plan(
     if shard.count > 1:
         total, plan.jobs = len(plan.jobs), Jobs(shard.of(plan.jobs))
         plan.notes.append(f"shard {shard}: {len(plan.jobs)} of {total}")
-    plan.jobs = Jobs(_settle(plan, existing, naming))
-    return plan
 
 
 def _usable(inputs: Sequence[str], output: str | None) -> tuple[list[str], str | None]:
@@ -195,7 +221,7 @@ def _jobs(inputs: Sequence[str], output: str | None, naming: Naming, recursive: 
         yield _single(inputs[0], STREAM if output is None else output, naming)
         return
     else:
-        roots = {name: _beside(name, naming) for name in inputs}
+        roots = {name: beside(name, naming) for name in inputs}
     outputs = {_real(root) for root in roots.values()}
     for name in inputs:  # not `roots`: an input that is given twice has to collide
         if stores.is_folder(name):
@@ -251,7 +277,7 @@ def _single(source: str, target: str, naming: Naming) -> Job:
     return Job(source, target, naming.format_of(target))
 
 
-def _beside(name: str, naming: Naming) -> str:
+def beside(name: str, naming: Naming) -> str:
     """The output that belongs to an input when no OUT is given."""
     path = name.rstrip("/" + os.sep)
     if is_address(name):
@@ -298,10 +324,9 @@ def _jobs_of_folder(
         plan.problems.append((folder, f"there is nothing to do in this folder{below}"))
 
 
-Listed = tuple[str, Stamp | None]
-
-
-def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[Listed]:
+def _walk(
+    folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan
+) -> Iterator[tuple[str, Stamp | None]]:
     """Names, relative to the folder, of the files to be read, sorted in each folder.
 
     Left out are hidden names, folders that this command line writes to, and earlier results: photo_denoised.png (or
@@ -330,7 +355,9 @@ def _walk(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan:
     chooser.note(folder, plan)
 
 
-def _look(folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan) -> Iterator[Listed]:
+def _look(
+    folder: str, naming: Naming, recursive: bool, outputs: set[str], plan: Plan
+) -> Iterator[tuple[str, Stamp | None]]:
     """The same of an address."""
     chooser = _Chooser(naming, recursive)
     for found in stores.walk(folder):
@@ -430,7 +457,7 @@ def _refuse(collisions: Sequence[str]) -> None:
         raise click.UsageError(f"{collisions[0]}{more}: rename one, or run them one by one, each with an -o of its own")
 
 
-def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming: Naming) -> Iterator[Job]:
+def _settle(plan: Plan, existing: Existing, naming: Naming) -> Iterator[Job]:
     """The jobs that remain in view of the outputs that exist."""
     present = 0
     first = ""
@@ -444,7 +471,7 @@ def _settle(plan: Plan, existing: Literal["refuse", "skip", "overwrite"], naming
             raise click.UsageError(f"{job.target} exists and is no regular file")
         present += 1
         first = first or job.target
-        if existing == "overwrite":
+        if existing == "overwrite" or job.replace:
             yield job
         else:
             plan.skipped.append(job)

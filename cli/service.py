@@ -21,6 +21,7 @@ from . import main as commands
 from . import options
 from .batch import BatchOptions, Intercepted, intercepting
 from .decompress import Region
+from .pipeline import MANY
 from .plan import STREAM
 from .report import one_line
 from .texture_types import DescriptorName, Sides, Size
@@ -197,16 +198,13 @@ def perform(name: str, arguments: Arguments, source: Path, target: Path) -> dict
     """Do a command to a file: see `img2img.serve.suite.Perform`."""
     intercepted = intercept(name, arguments)
     assert intercepted.prepare is not None
-    job, task = intercepted.jobs[0], intercepted.prepare(MANY)  # networks are kept (kept.py), tasks know their samples
+    job, task = intercepted.jobs[0], intercepted.prepare(MANY)  # networks are kept, tasks know their samples
     with source.open("rb") as file:
         read = task.read(file)
     result, facts = task.apply(read, job) if task.with_job else task.apply(read)
     with target.open("w+b") as file:
         lost = task.write(result, file, job.format)
     return facts | ({"lost": [*lost]} if lost else {})
-
-
-MANY = 1_000_000  # pictures are expected: `--engine auto` takes what is fastest, and the same for every request
 
 
 def models() -> list[dict[str, Any]]:

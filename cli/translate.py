@@ -1,17 +1,12 @@
 """`img2img translate`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from . import options
 from .batch import BatchOptions, run
-from .kept import kept
-from .pictures import picture_naming, task_of
-from .pipeline import Task
-
-if TYPE_CHECKING:
-    from img2img.images import Frames
+from .pictures import picture_naming, prepared
 
 
 @click.command()
@@ -44,12 +39,6 @@ def translate(
     INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo_translated.png, a folder photos/
     gives photos_translated/ with the same names in it.
     """
-
-    def prepare(pictures: int) -> "Task[Frames, Frames]":
-        from img2img.front import Translator
-
-        translator = kept(Translator.from_pretrained, model, **computing, pictures=pictures)
-        files = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-        return task_of(translator.operation(seed=seed, noise=noise, **files))
-
-    run(batch, picture_naming("_translated", format), prepare)
+    files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
+    work = prepared("translate", model, computing, seed=seed, noise=noise, **files)
+    run(batch, picture_naming("_translated", format), work)

@@ -19,7 +19,7 @@ MAPPED = {"cli": "img2img.cli", "benchmarks": "img2img.benchmarks"}
 FLOORS = (
     ("choices", "errors", "keeping", "progress", "whole_file"),
     ("checkpoints", "runtime", "images", "core", "stores", "extras"),
-    ("engines", "metrics", "kinds", "operations"),
+    ("engines", "metrics", "kinds", "operations", "manifest"),
     ("data",),
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),

@@ -66,6 +66,10 @@ class StorageError(Img2ImgError):
     """Where an address leads cannot be reached, or refuses; trying again may help."""
 
 
+class ManifestError(Img2ImgError):
+    """A manifest is none, cannot be written, or is being written by another run."""
+
+
 class WeightsError(Img2ImgError):
     """A weight file is missing, damaged, or not what its index says."""
 

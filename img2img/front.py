@@ -376,8 +376,8 @@ class Decompressor(_Task):
     def _load(cls, arguments: dict[str, Any]) -> Any:
         from .tasks.compress import Decompressor as Pipeline
 
-        name = arguments.pop("name_or_file", None)
-        return Pipeline(**arguments, models=() if name is None else (name,))
+        name, more = arguments.pop("name_or_file", None), arguments.pop("models", ())
+        return Pipeline(**arguments, models=more if name is None else (name, *more))
 
     def __call__(
         self,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from . import front
+from .checkpoints import digest, index, names
 from .errors import InputError
 from .keeping import Keeping
 from .operations import Operation
@@ -17,6 +22,79 @@ TASKS: dict[str, Any] = {
     "compress": front.Compressor,
     "decompress": front.Decompressor,
 }
+
+
+Items = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is done to each of many files, by names and values alone: it can be pickled, and loads nothing.
+
+    Attributes:
+        task: one of TASKS.
+        model: name or file of the weights; None for the task's default.
+        computing: what `from_pretrained` takes: device, precision, engine, tile; results do not depend on it, but for
+            what engines differ in.
+        options: what the task's `operation` takes.
+    """
+
+    task: str
+    model: str | None
+    computing: Items
+    options: Items
+
+    @classmethod
+    def of(cls, task: str, model: Any, computing: dict[str, Any], **options: Any) -> Unit:
+        """Of dictionaries.
+
+        Raises:
+            InputError: there is no such task.
+        """
+        if task not in TASKS:
+            raise InputError(f"no task {task!r}; there are {', '.join(TASKS)}")
+        name = model or TASKS[task].default_model(options)
+        return cls(task, name, tuple(sorted(computing.items())), tuple(sorted(options.items())))
+
+    def operation(self, pictures: int | None = None) -> Operation[Any, Any]:
+        """What is done to a file. The network is loaded, or taken from an earlier call in this process.
+
+        Args:
+            pictures: how many are to come, for engine auto; None for one.
+
+        Raises:
+            Img2ImgError: weights or options make no sense.
+        """
+        computing = dict(self.computing) | ({} if pictures is None else {"pictures": pictures})
+        with front.in_our_words():
+            made: Operation[Any, Any] = front.pretrained(TASKS[self.task], self.model, computing).operation(
+                **dict(self.options)
+            )
+        return made
+
+    def weights(self) -> str:
+        """The weights that decide the results, by name and the beginning of their sha256; empty where files name them.
+
+        Raises:
+            WeightsError: there are none of that name.
+        """
+        if self.task == "decompress":
+            return ""
+        name = self.model or next(iter(names("descriptor" if self.task == "texture" else self.task)), None)
+        used = [] if name is None else [name]
+        if self.task == "denoise" and dict(self.options).get("sigma") == "auto" and name != names("denoise")[0]:
+            used.append("noise-estimator")
+        return " ".join(f"{name}:{_sha256(name)[:12]}" for name in used)
+
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of the task and its options: the same for the same, in any process."""
+        text = json.dumps([self.task, *self.options], default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _sha256(name: str) -> str:
+    known = index().get(name)
+    return str(known["sha256"]) if known else digest(Path(name))
 
 
 def process(task: str, data: bytes, *, format: str | None = None, **options: Any) -> tuple[bytes, dict[str, Any]]:
@@ -47,18 +125,14 @@ def process(task: str, data: bytes, *, format: str | None = None, **options: Any
         >>> process("denoise", stream.getvalue(), sigma=5, format="tiff")[1]["width"]
         6
     """
-    if task not in TASKS:
-        raise InputError(f"no task {task!r}; there are {', '.join(TASKS)}")
     ours = "i2i" if task == "compress" else "png"
     if task == "compress" and format not in (None, ours):
         raise InputError(f"compress makes i2i files, not {format}")
     model = options.pop("model", None)
     computing, own = front.parted(options)
     keeping = Keeping(**{name: own.pop(name) for name in Keeping._fields if name in own})
+    operation = Unit.of(task, model, computing, **own, keeping=keeping).operation()
     with front.in_our_words():
-        operation: Operation[Any, Any] = front.pretrained(
-            TASKS[task], model or TASKS[task].default_model(own), computing
-        ).operation(**own, keeping=keeping)
         result, facts = operation.apply(operation.read(BytesIO(data)), format or ours)
         stream = BytesIO()
         lost = operation.write(result, stream, format or ours)

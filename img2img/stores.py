@@ -10,7 +10,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -185,9 +185,18 @@ def opened(name: str) -> Iterator[BinaryIO]:
     yield BytesIO(data)
 
 
+class _SameError(Exception):
+    """What is written is there already."""
+
+
 @contextmanager
-def whole_output(target: str, overwrite: bool) -> Iterator[BinaryIO]:
+def whole_output(target: str, overwrite: bool, same: bool = False) -> Iterator[BinaryIO]:
     """A seekable file that appears under its name, or at its address, when it is complete, or not at all.
+
+    Args:
+        target: the path or address.
+        overwrite: replace what is there.
+        same: a file of just these bytes that is there already is fine: it is what this call wants.
 
     Raises:
         FileExistsError: it exists and must not be overwritten.
@@ -195,14 +204,20 @@ def whole_output(target: str, overwrite: bool) -> Iterator[BinaryIO]:
         StorageError: its store cannot be reached, or refuses.
     """
     if not is_address(target):
-        with whole_file(target, overwrite) as file:
+        with suppress(_SameError), whole_file(target, overwrite) as file:
             yield file
+            if same and not overwrite and os.path.isfile(target) and same_bytes(target, file):
+                raise _SameError
         return
     with SpooledTemporaryFile(SPOOLED) as spool:
         file = cast(BinaryIO, spool)
         yield file
         file.seek(0)
-        _put(target, file.read(), overwrite)
+        try:
+            _put(target, file.read(), overwrite)
+        except FileExistsError:
+            if not (same and same_bytes(target, file)):
+                raise
 
 
 def _put(target: str, data: bytes, overwrite: bool) -> None:

@@ -46,6 +46,11 @@ def write(text: str, file: BinaryIO, format: str) -> None:
         file.write(text[start : start + 1000].encode())
 
 
+def prepare(_inputs: int) -> "Task[str, str]":
+    """The task; a function of a module, so that other processes find it."""
+    return Task(read, apply, write, size=len)
+
+
 class Group(LazyGroup):
     """The real group with this command in it."""
 
@@ -58,7 +63,7 @@ class Group(LazyGroup):
 @options.batch
 def shout(batch: BatchOptions) -> None:
     """Turn text files into capitals."""
-    run(batch, NAMING, lambda _inputs: Task(read, apply, write, size=len))
+    run(batch, NAMING, prepare)
 
 
 @click.command(cls=Group)
