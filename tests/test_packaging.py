@@ -222,7 +222,9 @@ def test_help_imports_no_command() -> None:
         "print(sorted(ours), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    known = {f"img2img.{name}" for name in ("cli", "cli.main", "cli.debug", "cli.report", "errors", "register")}
+    known = {
+        f"img2img.{name}" for name in ("cli", "cli.main", "cli.debug", "cli.report", "errors", "extras", "register")
+    }
     assert set(ast.literal_eval(done.stderr)) <= known
 
 
