@@ -12,13 +12,15 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 
 from .debug import debugging
+from .interception import intercepted
 from .listed import Listed
 from .own_options import prepare_with
 from .pipeline import MANY, Pipeline, Result, Task
@@ -54,37 +56,7 @@ class BatchOptions:
         return "skip" if self.skip_existing else "overwrite" if self.overwrite else "refuse"
 
 
-@dataclass
-class Intercepted:
-    """What a command would have done.
-
-    Attributes:
-        jobs: to what.
-        prepare: as of `run`.
-        planning: whether the first is wanted.
-    """
-
-    jobs: Sequence[Job] = ()
-    prepare: Callable[[int], Task[Any, Any]] | None = None
-    planning: bool = True
-
-
-_intercepted: Intercepted | None = None
-
-
-@contextmanager
-def intercepting(planning: bool = True) -> Iterator[Intercepted]:
-    """Within, `run` says what it would do, once all that can be refused was, and does nothing. For one thread.
-
-    Args:
-        planning: whether inputs and outputs are looked at, too.
-    """
-    global _intercepted
-    _intercepted = Intercepted(planning=planning)
-    try:
-        yield _intercepted
-    finally:
-        _intercepted = None
+NAMES = frozenset(field.name for field in fields(BatchOptions))
 
 
 def run(
@@ -108,8 +80,8 @@ def run(
     """
     if batch.skip_existing and batch.overwrite:
         raise click.UsageError("--skip-existing and --overwrite contradict each other")
-    if _intercepted is not None and not _intercepted.planning:
-        _intercepted.prepare = prepare
+    if (wanted := intercepted()) is not None and not wanted.planning:
+        wanted.prepare = prepare
         return
     if batch.inputs and batch.files_from is not None:
         raise click.UsageError("INPUT and --files-from contradict each other: give one of them")
@@ -117,12 +89,12 @@ def run(
         raise click.UsageError("Missing argument 'INPUT...'.")
     with ExitStack() as stack:
         progress = None
-        if batch.manifest is not None and _intercepted is None:
+        if batch.manifest is not None and wanted is None:
             progress = Progress(batch.manifest, batch.shard, prepare)
             stack.callback(progress.close)
         plan = _plan(batch, naming, progress)
-        if _intercepted is not None:
-            _intercepted.jobs, _intercepted.prepare = plan.jobs, prepare
+        if wanted is not None:
+            wanted.jobs, wanted.prepare = plan.jobs, prepare
             return
         _check_streams(batch, plan)
         for note in plan.notes:
@@ -132,7 +104,7 @@ def run(
 
 
 def _plan(batch: BatchOptions, naming: Naming, progress: Progress | None) -> Plan:
-    listed = None if batch.files_from is None else Listed(batch.files_from, prepare_with)
+    listed = None if batch.files_from is None else Listed(batch.files_from, partial(prepare_with, left_out=NAMES))
     return make_plan(
         batch.inputs,
         batch.output,

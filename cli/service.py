@@ -1,7 +1,7 @@
 """The commands as `img2img serve` offers them.
 
 A request becomes a command line, `img2img denoise --sigma=5 - -o -`, which the command itself reads and checks; only
-where it would begin to read files it is asked what it would do to one (`batch.intercepting`). So every option is
+where it would begin to read files it is asked what it would do to one (`interception.intercepting`). So every option is
 described, checked and explained in one place, and the service gives what the command gives.
 """
 
@@ -19,8 +19,9 @@ from img2img.serve.suite import Arguments, Checked, Command, Parameter
 
 from . import main as commands
 from . import options
-from .batch import BatchOptions, Intercepted, intercepting
+from .batch import BatchOptions
 from .decompress import Region
+from .interception import Intercepted, intercepting
 from .pipeline import MANY
 from .plan import STREAM
 from .report import one_line
