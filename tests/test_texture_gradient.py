@@ -12,7 +12,7 @@ from img2img.tasks.texture.descriptor import SLIM, VGG, VGG19
 from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.judge import unseen
 from img2img.tasks.texture.loss import GramLoss
-from img2img.tasks.texture.methods.optimize import sample_features
+from img2img.tasks.texture.sample_features import sample_features
 from img2img.tasks.texture.terms import SHIFT_WEIGHT, SHIFTS, terms_of
 from img2img.tasks.texture.vgg_shape import Shape
 

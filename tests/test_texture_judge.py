@@ -6,7 +6,7 @@ from untrained_texture import gravel, noise, untrained
 
 from img2img.tasks.texture.descriptor import RandomFilters
 from img2img.tasks.texture.judge import unseen
-from img2img.tasks.texture.methods.optimize import sample_features
+from img2img.tasks.texture.sample_features import sample_features
 
 
 def test_gram_distance_is_a_matrix_by_loops_at_layers_that_are_not_optimised() -> None:

@@ -38,6 +38,7 @@ from img2img.tasks.texture.generator import (
 )
 from img2img.tasks.texture.job import TextureJob
 from img2img.tasks.texture.loss import GramLoss, Loss, SlicedWassersteinLoss, gram_matrix
+from img2img.tasks.texture.methods.by_torch import TorchEye
 from img2img.tasks.texture.methods.optimize import Progress
 from img2img.tasks.texture.train_network import NetworkTask, Sample, Sight, Statistics, as_one, diversity, start_network
 from img2img.training.loop import Training
@@ -360,7 +361,7 @@ def folded_on_torus(net: TextureGenerator) -> TextureGenerator:
 
 
 def test_the_same_seed_trains_the_same_network(recipe: Path) -> None:
-    texture = Texture(untrained(), CPU)
+    texture = Texture(TorchEye(untrained(), CPU))
     nets = [texture.train(gravel(), steps=4, seed=seed, recipe=recipe) for seed in (1, 1, 2)]
     first, again, other = (torch.cat([p.flatten() for p in net.generator.parameters()]) for net in nets)
     assert torch.equal(first, again)
@@ -370,12 +371,12 @@ def test_the_same_seed_trains_the_same_network(recipe: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (8, 8)])
 def test_samples_of_any_size_train_and_flat_ones_stay_flat(size: tuple[int, int], recipe: Path) -> None:
     sample = torch.full((3, *size), 0.4)
-    made = Texture(untrained(), CPU).train(sample, steps=40, recipe=recipe)((40, 40))
+    made = Texture(TorchEye(untrained(), CPU)).train(sample, steps=40, recipe=recipe)((40, 40))
     assert (made - 0.4).abs().mean() < 0.1
 
 
 def test_luminance_is_trained_grey_and_a_mixture_of_samples_is_a_mixture(recipe: Path) -> None:
-    texture = Texture(untrained(), CPU)
+    texture = Texture(TorchEye(untrained(), CPU))
     net = texture.train(gravel(), colour="luminance", steps=2, recipe=recipe)
     assert net.generator.channels == 1
     assert net((20, 20)).shape == (3, 20, 20)
@@ -394,7 +395,7 @@ def test_what_was_found_before_an_interruption_is_kept(recipe: Path, tmp_path: P
     file = tmp_path / "net.safetensors"
     keep = partial(TextureNetwork.save, file=file)
     with pytest.raises(KeyboardInterrupt):
-        Texture(untrained(), CPU).train(gravel(), steps=30, watch=stop, improved=keep, recipe=recipe)
+        Texture(TorchEye(untrained(), CPU)).train(gravel(), steps=30, watch=stop, improved=keep, recipe=recipe)
     assert 1 <= read_header(file)["training"]["step"] <= 4
     assert TextureNetwork.load(file, "cpu")((9, 9)).isfinite().all()
 

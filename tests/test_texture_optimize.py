@@ -22,23 +22,17 @@ from img2img.tasks.texture.descriptor import RandomFilters
 from img2img.tasks.texture.job import LossName
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, make_loss
 from img2img.tasks.texture.material import PIECES, crop_middle, pieces
-from img2img.tasks.texture.methods import optimize
-from img2img.tasks.texture.methods.optimize import (
-    REACH,
-    Mixed,
-    Objective,
-    Progress,
-    bytes_needed,
-    minimise,
-    noise_like,
-    sample_features,
-)
-from img2img.tasks.texture.pyramid import COARSEST, STRIDE, levels, mirrored, resample
+from img2img.tasks.texture.methods import by_torch
+from img2img.tasks.texture.methods.by_torch import Mixed, Objective, TorchEye, bytes_needed
+from img2img.tasks.texture.methods.lbfgs import minimise
+from img2img.tasks.texture.methods.optimize import Progress, noise_like
+from img2img.tasks.texture.pyramid import COARSEST, REACH, STRIDE, levels, mirrored, resample
+from img2img.tasks.texture.sample_features import sample_features
 
 
 @cache
 def synthesiser() -> Texture:
-    return Texture(untrained(), CPU)
+    return Texture(TorchEye(untrained(), CPU))
 
 
 # The pyramid
@@ -159,10 +153,10 @@ def test_minimise_goes_where_values_are_likely() -> None:
     lowest = 0.5 + 0.2 * torch.tensor([1.0, 1, -1])[None, :, None, None]  # as far off the grey axis as along it
     start = torch.full((1, 3, 4, 4), 0.5)
     grey = torch.full((3, 3), 1 / 3)
-    found = minimise(quadratic(torch.ones_like(start), lowest), start, 2, likely=grey + 0.01 * torch.eye(3))
+    found = minimise(quadratic(torch.ones_like(start), lowest), start, 2, likely=(grey + 0.01 * torch.eye(3)).tolist())
     moved = (found - start)[0, :, 0, 0]
     assert moved.std() < 0.1 * moved.mean().abs()
-    found = minimise(quadratic(torch.ones_like(start), lowest), start, 60, likely=grey + 0.01 * torch.eye(3))
+    found = minimise(quadratic(torch.ones_like(start), lowest), start, 60, likely=(grey + 0.01 * torch.eye(3)).tolist())
     torch.testing.assert_close(found, lowest.expand_as(found), atol=1e-3, rtol=0)  # it gets there in the end
 
 
@@ -330,13 +324,13 @@ def test_layers_count_as_far_as_they_are_trusted(loss: LossName) -> None:
         descriptor.trust = (1.0, 0.0, 0.0, 0.0, 0.0)
         with torch.no_grad():
             descriptor.convolutions()[-1].weight *= scale
-        textures.append(Texture(descriptor, CPU)(gravel(), (32, 32), loss=loss, steps=5))
+        textures.append(Texture(TorchEye(descriptor, CPU))(gravel(), (32, 32), loss=loss, steps=5))
     assert torch.equal(*textures)
     assert not torch.equal(textures[0], synthesiser()(gravel(), (32, 32), loss=loss, steps=5))
 
 
 def test_random_filters_make_textures_too() -> None:
-    texture = Texture(RandomFilters(4, (3, 7, 15), circular=True), CPU)
+    texture = Texture(TorchEye(RandomFilters(4, (3, 7, 15), circular=True), CPU))
     seen: list[Progress] = []
     made = texture(gravel(), (24, 32), start="noise", steps=15, watch=seen.append)
     assert made.shape == (3, 24, 32)
@@ -417,9 +411,9 @@ def test_all_of_a_large_sample_is_used_in_pieces(monkeypatch: pytest.MonkeyPatch
     assert len(pieces(noise(1, 1, 5000), 100)) == PIECES
     assert pieces(sample, 6000)[0].shape == sample.shape
     seen: list[int] = []
-    look = optimize.sample_features
-    monkeypatch.setattr(optimize, "sample_features", lambda d, s: (seen.append(s[0, 0].numel()), look(d, s))[1])
-    in_pieces = Texture(untrained(), CPU, sample_pixels=32 * 32)
+    look = by_torch.sample_features
+    monkeypatch.setattr(by_torch, "sample_features", lambda d, s: (seen.append(s[0, 0].numel()), look(d, s))[1])
+    in_pieces = Texture(TorchEye(untrained(), CPU), sample_pixels=32 * 32)
     in_pieces(sample, (1, 2), tileable=True, steps=1)
     assert 0 < max(seen) <= 2 * 32 * 32  # stretched to whole pixels
     bright = torch.cat([torch.zeros(3, 90, 60), torch.ones(3, 30, 60)], 1)
@@ -459,7 +453,7 @@ def test_wrong_arguments_are_named() -> None:
         with pytest.raises(ValueError, match=message):
             make(*arguments, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="circular"):
-        Texture(untrained(circular=False), CPU)
+        TorchEye(untrained(circular=False), CPU)
 
 
 def test_it_begins_with_patches_unless_it_is_to_begin_with_noise_or_is_a_mixture() -> None:

@@ -1,7 +1,6 @@
 """What a texture is worth, in numbers: no copy of its sample; varied; without a seam.
 
-Whether it is like its sample is judged by features: `gram_distance`, the only one that needs PyTorch. Images may be
-NumPy arrays, or tensors on the CPU.
+Whether it is like its sample is judged by features: `gram_distance`. Images may be NumPy arrays, or tensors on the CPU.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ LEAST_SPREAD = 1 / 255 / 16  # of gradients: a flat picture has a seam score of 
 LEAST_UNRELATED = (1 / 255) ** 2  # below a grey level no difference is seen
 
 
-def gram_distance(found: Sequence[Tensor], wanted: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[float]:
+def gram_distance(found: Sequence[Image], wanted: Sequence[Sequence[Image]], shares: Sequence[float]) -> list[float]:
     """|G - G_sample|^2 / |G_sample|^2 of the Gram matrices of each layer's features.
 
     Args:
@@ -34,19 +33,18 @@ def gram_distance(found: Sequence[Tensor], wanted: Sequence[Sequence[Tensor]], s
         wanted: those of each sample; G_sample is the mean of theirs, weighted by their shares.
         shares: of the samples; they sum to 1.
     """
-    import torch
-
     distances = []
     for i, features in enumerate(found):
-        mixed = torch.stack([share * _gram(each[i]) for share, each in zip(shares, wanted, strict=True)]).sum(0)
-        distances.append(((_gram(features) - mixed).square().sum() / mixed.square().sum().clamp_min(1e-30)).item())
+        mixed = np.sum([share * _gram(each[i]) for share, each in zip(shares, wanted, strict=True)], 0)
+        apart, size = (float(np.square(x).sum()) for x in (_gram(features) - mixed, mixed))
+        distances.append(apart / max(size, 1e-30))
     return distances
 
 
-def _gram(features: Tensor) -> Tensor:
+def _gram(features: Image) -> NDArray[np.float64]:
     # Not the loss': a judge that shares its code would share its faults.
-    rows = features[0].flatten(1).cpu().double()
-    return rows @ rows.T / rows.shape[1]
+    rows = np.asarray(features[0], np.float64).reshape(features.shape[1], -1)
+    return np.asarray(rows @ rows.T / rows.shape[1])
 
 
 def copy_distances(texture: Image, samples: Sequence[Image], chunk: int = CHUNK) -> NDArray[np.float64]:

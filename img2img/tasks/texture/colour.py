@@ -1,24 +1,30 @@
 """What becomes of a texture's colours: kept as grown, matched with the sample's, or taken from its luminance."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
-from torch import Generator, Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from .either import either
 from .transport import transported
+
+Array = NDArray[Any]
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of sRGB values, Rec. 601: the Y of YIQ, in which Gatys 2016 works
 ROUNDS = 8
 
 
-def luminance(image: Tensor) -> Tensor:
+@either
+def luminance(image: Array) -> Array:
     """The luminance (1, H, W) of an image (C, H, W); a grey one is its own."""
     if image.shape[0] == 1:
         return image
-    return torch.einsum("c,chw->hw", image.new_tensor(LUMINANCE), image)[None]
+    return np.einsum("c,chw->hw", np.array(LUMINANCE, image.dtype), image)[None]
 
 
-def coloured(grey: Tensor, sample: Tensor) -> Tensor:
+@either
+def coloured(grey: Array, sample: Array) -> Array:
     """A grey texture in the sample's colours: what its pixels of that luminance have on average.
 
     Colour is predicted from luminance by least squares over the sample's pixels, a straight line through its mean
@@ -37,16 +43,19 @@ def coloured(grey: Tensor, sample: Tensor) -> Tensor:
     """
     if sample.shape[0] == 1:
         return grey
-    y, colours = luminance(sample).flatten().double(), sample.flatten(1).double()
+    y = luminance(sample).reshape(-1).astype(np.float64)
+    colours = sample.reshape(len(sample), -1).astype(np.float64)
     mean_y, mean = y.mean(), colours.mean(1)
-    spread = (y - mean_y).square().mean()
+    spread = np.square(y - mean_y).mean()
     covariance = ((colours - mean[:, None]) * (y - mean_y)).mean(1)
     # One luminance says nothing of colours; a slope of 1 for each channel keeps the texture's luminance all the same.
-    slope = covariance / spread if spread > 1e-10 else torch.ones_like(mean)
-    return mean.float()[:, None, None] + slope.float()[:, None, None] * (grey - mean_y.float())
+    slope = covariance / spread if spread > 1e-10 else np.ones_like(mean)
+    mean, slope = (part.astype(np.float32)[:, None, None] for part in (mean, slope))
+    return np.asarray(mean + slope * (grey - np.float32(mean_y)))
 
 
-def match_colours(image: Tensor, sample: Tensor, seed: int = 0) -> Tensor:
+@either
+def match_colours(image: Array, sample: Array, seed: int = 0) -> Array:
     """An image whose colours are distributed as the sample's are.
 
     Along ROUNDS triples of axes of colour, red, green and blue last (`transported`). Grey is matched exactly.
@@ -59,23 +68,22 @@ def match_colours(image: Tensor, sample: Tensor, seed: int = 0) -> Tensor:
     Returns:
         (C, H, W), values in the sample's range.
     """
-    moved = transported(image.flatten(1), sample.flatten(1), ROUNDS, Generator().manual_seed(seed))
-    return moved.reshape(image.shape)
+    flat, wanted = (x.reshape(len(x), -1) for x in (image, sample))
+    return transported(flat, wanted, ROUNDS, np.random.default_rng(seed)).reshape(image.shape)
 
 
-def palette(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+@either
+def palette(samples: Sequence[Array], shares: Sequence[float]) -> Array:
     """Pixels of all samples, as many of each as its share, at least one, as an image of one row (C, 1, N).
 
     Where there are more than wanted they are chosen by chance: every third one of stripes could be of one colour.
     """
-    total = max(image[0].numel() for image in samples)
-    chance = Generator().manual_seed(0)
+    total = max(image[0].size for image in samples)
+    chance = np.random.default_rng(0)
     parts = []
     for image, share in zip(samples, shares, strict=True):
-        pixels = image.flatten(1)
+        pixels = image.reshape(len(image), -1)
         there, count = pixels.shape[1], max(1, round(share * total)) if share else 0
-        places = (
-            torch.randperm(there, generator=chance)[:count] if count < there else torch.arange(count) * there // count
-        )
-        parts.append(pixels[:, places.to(pixels.device)])
-    return torch.cat(parts, 1)[:, None]
+        places = chance.permutation(there)[:count] if count < there else np.arange(count) * there // count
+        parts.append(pixels[:, places])
+    return np.concatenate(parts, 1)[:, None]

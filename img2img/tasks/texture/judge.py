@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ...metrics.texture import gram_distance
 from .descriptor import VGG, Descriptor, RandomFilters
-from .methods.optimize import sample_features
+from .sample_features import sample_features
 
 OTHER_SEED = 1  # of random filters that judge what others have made
 
@@ -33,7 +33,9 @@ class Unseen:
             samples: each (C', h, w).
             shares: of the samples; they sum to 1.
         """
-        ours, *theirs = (sample_features(self.descriptor, image[None]) for image in (texture, *samples))
+        ours, *theirs = (
+            [layer.cpu() for layer in sample_features(self.descriptor, image[None])] for image in (texture, *samples)
+        )
         return dict(zip(self.names, gram_distance(ours, theirs, shares), strict=True))
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ...core.padding import center_crop
 from .colour import coloured, luminance, match_colours, palette
+from .either import either
 from .job import TextureJob
-from .pyramid import Level, Size, levels, resample
+from .pyramid import Array, Level, Size, levels, resample
 
 SAMPLE_PIXELS = 2**20  # that are looked at at once; a larger sample is looked at in pieces
 PIECES = 16  # of a sample at most, evenly spread
@@ -23,7 +23,7 @@ class Material:
     """The samples of one texture, and the sizes at which it is made.
 
     Args:
-        colours: the samples, each (C, h, w) float32 on the CPU, of one number of channels.
+        colours: the samples, each (C, h, w) float32, of one number of channels.
         whole: what is grown of them: the same, or their luminance.
         images: these in pieces.
         portions: the share of each piece in the mixture; they sum to 1.
@@ -32,9 +32,9 @@ class Material:
         pyramid: of the canvas and of the pieces, coarsest level first.
     """
 
-    colours: list[Tensor]
-    whole: list[Tensor]
-    images: list[Tensor]
+    colours: list[Array]
+    whole: list[Array]
+    images: list[Array]
     portions: list[float]
     shares: list[float]
     stretch: tuple[float, float]
@@ -42,7 +42,7 @@ class Material:
 
     @classmethod
     def of(
-        cls, samples: Tensor | Sequence[Tensor], job: TextureJob, smallest: int, sample_pixels: int = SAMPLE_PIXELS
+        cls, samples: Array | Sequence[Array], job: TextureJob, smallest: int, sample_pixels: int = SAMPLE_PIXELS
     ) -> Material:
         """The material of a job.
 
@@ -66,22 +66,23 @@ class Material:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         return cls(colours, whole, images, portions, shares, stretch, levels(job.size, sizes, job.wraps, smallest))
 
-    def finished(self, canvas: Tensor, job: TextureJob) -> Tensor:
-        """The texture (C, *size) on the CPU: a torus (1, C, H, W) made to fit or cut out, and coloured as wanted."""
+    def finished(self, canvas: Array, job: TextureJob) -> Array:
+        """The texture (C, *size): a torus (1, C, H, W) made to fit or cut out, and coloured as wanted."""
         height, width = (job.size[i] if job.wraps[i] else canvas.shape[i + 2] for i in (0, 1))
-        texture = center_crop(resample(canvas, (height, width), circular=True), *job.size)[0].cpu()
+        texture: Array = center_crop(resample(canvas, (height, width), circular=True)[0], *job.size)
         if job.colour == "keep":
             return texture
         colours = palette(self.colours, self.shares)
-        return match_colours(texture, colours) if job.colour == "match" else coloured(texture, colours)
+        found: Array = match_colours(texture, colours) if job.colour == "match" else coloured(texture, colours)
+        return found
 
 
-def listed(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
+def listed(samples: Any) -> list[Any]:
     """One sample or several, as a list."""
-    return [samples] if isinstance(samples, Tensor) else list(samples)
+    return list(samples) if isinstance(samples, list | tuple) else [samples]
 
 
-def normalised(samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None) -> list[float]:
+def normalised(samples: Any, mix: Sequence[float] | None) -> list[float]:
     """The shares of samples in a mixture, which sum to 1.
 
     Raises:
@@ -97,23 +98,24 @@ def normalised(samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None) 
     return [share / total for share in shares]
 
 
-def alike(samples: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """The samples as float32 on the CPU; grey ones become RGB beside coloured ones.
+@either
+def alike(samples: Array | Sequence[Array]) -> list[Array]:
+    """The samples as float32; grey ones become RGB beside coloured ones.
 
     Raises:
         ValueError: a sample is neither grey nor RGB.
     """
     images = listed(samples)
     for image in images:
-        if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
-            raise ValueError(f"a sample is (1 or 3, H, W), not {tuple(image.shape)}")
+        if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.size:
+            raise ValueError(f"a sample is (1 or 3, H, W), not {image.shape}")
     channels = max(image.shape[0] for image in images)
-    return [image.detach().to("cpu", torch.float32).expand(channels, -1, -1) for image in images]
+    return [np.broadcast_to(image.astype(np.float32, copy=False), (channels, *image.shape[1:])) for image in images]
 
 
-def in_pieces(images: Sequence[Tensor], shares: Sequence[float], pixels: float) -> tuple[list[Tensor], list[float]]:
+def in_pieces(images: Sequence[Array], shares: Sequence[float], pixels: float) -> tuple[list[Array], list[float]]:
     """The `pieces` of all samples, and the share of each in the mixture."""
-    parts: list[Tensor] = []
+    parts: list[Array] = []
     portions: list[float] = []
     for image, share in zip(images, shares, strict=True):
         own = pieces(image, pixels)
@@ -122,7 +124,7 @@ def in_pieces(images: Sequence[Tensor], shares: Sequence[float], pixels: float) 
     return parts, portions
 
 
-def pieces(sample: Tensor, pixels: float) -> list[Tensor]:
+def pieces(sample: Array, pixels: float) -> list[Array]:
     """A sample (C, H, W) in a grid of pieces that have at most so many pixels; of more than PIECES as many of them."""
     height, width = sample.shape[1:]
     count = math.ceil(height * width / max(1.0, pixels))
@@ -142,7 +144,13 @@ def _stretch(size: Size, wraps: tuple[bool, bool], canvas: Size) -> tuple[float,
     return down, right
 
 
-def crop_middle(sample: Tensor, pixels: int) -> Tensor:
+def center_crop(x: Array, height: int, width: int) -> Array:
+    """The middle height x width of x, (C, H, W)."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
+
+
+def crop_middle(sample: Array, pixels: int) -> Array:
     """The middle of a sample (C, H, W) that has more pixels, of the same shape; any other as it is."""
     height, width = sample.shape[1:]
     if height * width <= pixels:

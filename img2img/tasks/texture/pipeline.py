@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ...metrics.texture import copy_distances, copy_rate, seam_scores
-from ...runtime import exactly, keep_big_buffers, pick_device, pick_precision, require_memory
-from .descriptor import Descriptor
-from .descriptor_file import load_descriptor
+from ...errors import Img2ImgError
+from ...metrics.texture import copy_distances, copy_rate, gram_distance, seam_scores
+from .either import either
+from .eyes import pick_eye
 from .job import SIZE, TRAIN_STEPS, Colour, LossName, Start, TextureJob, Wraps
-from .judge import Unseen, unseen
-from .loss import COPIES, make_loss
 from .material import PIECES, SAMPLE_PIXELS, Material, alike, crop_middle, in_pieces, listed, normalised
-from .methods.optimize import Watch, bytes_needed, optimise
+from .methods.optimize import Eye, Watch, optimise
 from .methods.patches import synthesised
-from .pyramid import Size, resample
+from .pyramid import Array, Size, resample
 from .sheet import parts_of
 
 if TYPE_CHECKING:
@@ -31,30 +26,20 @@ if TYPE_CHECKING:
 class Texture:
     """Makes textures of any size that look like a sample, or like a mixture of several.
 
+    Samples and textures are NumPy arrays, or tensors: what comes out is what went in.
+
     Args:
-        descriptor: on a torus.
-        device: where to compute.
-        dtype: of the convolutions.
+        eye: what compares textures with samples, by PyTorch or onnxruntime.
         sample_pixels: of a sample that are looked at at once.
 
     Example:
-        >>> texture = Texture.from_pretrained("random", device="cpu")
-        >>> texture(torch.rand(3, 40, 50), size=(24, 36), steps=2).shape
-        torch.Size([3, 24, 36])
+        >>> texture = Texture.from_pretrained("vgg-slim", engine="onnx")
+        >>> texture(np.zeros((3, 40, 50), np.float32), size=(24, 36), steps=2).shape
+        (3, 24, 36)
     """
 
-    def __init__(
-        self,
-        descriptor: Descriptor,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        sample_pixels: int = SAMPLE_PIXELS,
-    ) -> None:
-        if not descriptor.circular:
-            raise ValueError("textures are made on a torus: the descriptor has to be circular")
-        keep_big_buffers()
-        self.descriptor, self.device, self.dtype = descriptor.to(device), device, dtype
-        self.sample_pixels = sample_pixels
+    def __init__(self, eye: Eye, sample_pixels: int = SAMPLE_PIXELS) -> None:
+        self.eye, self.sample_pixels = eye, sample_pixels
 
     @classmethod
     def from_pretrained(
@@ -63,6 +48,7 @@ class Texture:
         weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
+        engine: str = "auto",
     ) -> Self:
         """A synthesiser with a descriptor by name, or from a file that training wrote.
 
@@ -70,19 +56,18 @@ class Texture:
             descriptor: vgg-slim, random, vgg19, or a file that training wrote.
             weights: a file of VGG-19's weights, instead of a download.
             device: auto, cpu, cuda or mps.
-            precision: auto (bf16 where the processor is fast at it), fp32 or bf16.
+            precision: auto (bf16 where PyTorch runs and the processor is fast at it), fp32 or bf16.
+            engine: auto, torch or onnx; see `eyes.pick_eye`.
 
         Raises:
-            WeightsError: the weights are missing, damaged or for something else.
-            Img2ImgError: the device is not there.
+            WeightsError: the weights are missing, damaged or for something else, or have no graphs for onnxruntime.
+            Img2ImgError: the device is not there, or PyTorch is needed and not there.
         """
-        where = pick_device(device)
-        loaded = load_descriptor(descriptor, None if weights is None else Path(weights), where, circular=True)
-        return cls(loaded, where, pick_precision(precision, where))
+        return cls(pick_eye(descriptor, weights, engine, device, precision))
 
     def __call__(
         self,
-        samples: Tensor | Sequence[Tensor],
+        samples: Array | Sequence[Array],
         size: Size = SIZE,
         *,
         tileable: Wraps = False,
@@ -93,7 +78,7 @@ class Texture:
         start: Start | None = None,
         steps: int | None = None,
         watch: Watch | None = None,
-    ) -> Tensor:
+    ) -> Array:
         """Make one texture by changing pixels until the descriptor sees the samples' statistics.
 
         Args:
@@ -111,7 +96,7 @@ class Texture:
             watch: is told of every evaluation.
 
         Returns:
-            (C, *size) float32 on the CPU, not clamped.
+            (C, *size) float32, not clamped.
 
         Raises:
             ValueError: wrong shapes or numbers.
@@ -122,43 +107,38 @@ class Texture:
             samples, TextureJob(size, "optimize", tileable, seed, shares, colour, loss, start, steps), watch
         )
 
-    def optimised(self, samples: Tensor | Sequence[Tensor], job: TextureJob, watch: Watch | None = None) -> Tensor:
+    @either
+    def optimised(self, samples: Array | Sequence[Array], job: TextureJob, watch: Watch | None = None) -> Array:
         """A job's texture; samples, watch, what comes back and errors as for a call."""
         count = len(listed(samples))
         start, steps = job.chosen_start(count), job.chosen_steps(count)
         if start == "patches" and count > 1:
             raise ValueError("a start by patches is made of one sample; start a mixture from noise")
-        material = Material.of(samples, job, self.descriptor.smallest, self.sample_pixels)
+        material = Material.of(samples, job, self.eye.smallest, self.sample_pixels)
         finest = material.pyramid[-1]
-        channels = len(material.whole[0])
-        needed = bytes_needed(self.descriptor, finest.canvas, channels, self.dtype, COPIES[job.chosen_loss])
-        require_memory(needed, self.device, f"a texture of {job.size[1]}x{job.size[0]} pixels")
-        images = [image[None].to(self.device) for image in material.images]
-        with exactly(self.device):
+        texture = f"a texture of {job.size[1]}x{job.size[0]} pixels"
+        self.eye.require(finest.canvas, len(material.whole[0]), job.chosen_loss, texture)
+        with self.eye.exactly():
             canvas = optimise(
-                self.descriptor,
-                images,
+                self.eye,
+                [image[None] for image in material.images],
                 material.portions,
                 material.pyramid if start == "noise" else [finest],
-                self._make_loss(job),
+                job.chosen_loss,
                 job.seed,
                 steps,
-                self.dtype,
                 watch,
-                None if start == "noise" else self._of_patches(material, job.seed).to(images[0]),
+                None if start == "noise" else self._of_patches(material, job.seed),
             )
         return material.finished(canvas, job)
 
-    def _of_patches(self, material: Material, seed: int) -> Tensor:
+    def _of_patches(self, material: Material, seed: int) -> Array:
         canvas = material.pyramid[-1].canvas
         return _of_patches(material.whole[0], material.stretch, canvas, seed, self.sample_pixels)
 
-    def _make_loss(self, job: TextureJob) -> Callable[..., Any]:
-        return partial(make_loss, job.chosen_loss, job.seed, self.descriptor.trust)
-
     def train(
         self,
-        samples: Tensor | Sequence[Tensor],
+        samples: Any,
         *,
         mix: Sequence[float] | None = None,
         colour: Colour = "keep",
@@ -191,16 +171,23 @@ class Texture:
             ValueError: wrong shapes or numbers.
             TrainingError: the recipe does not fit.
         """
+        import torch
+
+        from .methods.by_torch import TorchEye
         from .train_network import Sight, train
+
+        if not isinstance(self.eye, TorchEye):
+            raise Img2ImgError("networks of textures are trained by PyTorch: take the engine torch")
 
         shares = None if mix is None else tuple(mix)
         job = TextureJob(method="network", seed=seed, mix=shares, colour=colour, loss=loss, train_steps=steps)
-        sight = Sight(self.descriptor, self.device, self.dtype)
-        images = [crop_middle(image, self.sample_pixels) for image in alike(samples)]
+        sight = Sight(self.eye.descriptor, self.eye.device, self.eye.dtype)
+        images = [torch.as_tensor(crop_middle(image, self.sample_pixels)) for image in alike(samples)]
         return train(sight, images, job, recipe, about or {}, icc, watch, improved)
 
+    @either
     def measure(
-        self, texture: Tensor, samples: Tensor | Sequence[Tensor], mix: Sequence[float] | None = None
+        self, texture: Array, samples: Array | Sequence[Array], mix: Sequence[float] | None = None
     ) -> dict[str, Any]:
         """What a texture is worth (see img2img.metrics.texture).
 
@@ -214,30 +201,26 @@ class Texture:
             patch; None where none shows anything) and `seam`.
         """
         shares, images = normalised(samples, mix), alike([texture, *listed(samples)])
-        whole = texture.expand(len(images[0]), -1, -1)
+        whole = np.broadcast_to(texture, (len(images[0]), *texture.shape[1:]))
         distances = copy_distances(whole, images[1:])
         seen, portions = in_pieces(images[1:], shares, self.sample_pixels)
-        shown = crop_middle(images[0], self.sample_pixels).to(self.device)
+        shown = crop_middle(images[0], self.sample_pixels)
+        ours, *theirs = (self.eye.judged(image[None]) for image in (shown, *seen))
+        apart = gram_distance(list(ours.values()), [list(each.values()) for each in theirs], portions)
         return {
-            "gram_distance": self.judge.distance(shown, [piece.to(self.device) for piece in seen], portions),
+            "gram_distance": dict(zip(ours, apart, strict=True)),
             "copy_rate": copy_rate(distances),
             "copy_distance": float(np.median(distances)) if len(distances) else None,
             "seam": seam_scores(texture),
         }
 
-    @cached_property
-    def judge(self) -> Unseen:
-        """Layers that no loss sees."""
-        return unseen(self.descriptor)
 
-
-def _of_patches(sample: Tensor, stretch: tuple[float, float], canvas: Size, seed: int, sample_pixels: int) -> Tensor:
+def _of_patches(sample: Array, stretch: tuple[float, float], canvas: Size, seed: int, sample_pixels: int) -> Array:
     """A texture by patches of a sample (C, h, w), on a canvas for which it is stretched: (1, C, H, W)."""
     part = crop_middle(sample, int(PIECES * sample_pixels / (stretch[0] * stretch[1])))
     height, width = (max(1, round(side * by)) for side, by in zip(part.shape[1:], stretch, strict=True))
-    stretched = height, width
-    scaled = resample(part[None], stretched, circular=False)[0].clamp(0, 1)
-    pixels = scaled.permute(1, 2, 0).numpy()
-    usable = np.ones(pixels.shape[:2], bool)
-    numbers = synthesised(parts_of([pixels], [usable]), canvas, seed)
-    return scaled.flatten(1)[:, torch.from_numpy(numbers).to(scaled.device)][None]
+    scaled = resample(part[None], (height, width), circular=False)[0].clip(0, 1)
+    pixels = np.ascontiguousarray(np.moveaxis(scaled, 0, 2))
+    numbers = synthesised(parts_of([pixels], [np.ones(pixels.shape[:2], bool)]), canvas, seed)
+    found: Array = scaled.reshape(len(scaled), -1)[:, numbers][None]
+    return found

@@ -3,20 +3,26 @@
 Every canvas is a torus, whether the texture is to be tiled or not: what leaves on the right comes back on the left, in
 the descriptor as in resampling, so no layer ever sees a border, and nothing is learnt from zeros around a picture. A
 texture that need not tile is grown MARGIN pixels larger and cut out. The sample is no torus: it is mirrored at its
-borders, which are looked at once, and what the mirrors show is cut off again (optimize.sample_features).
+borders, which are looked at once, and what the mirrors show is cut off again (`with_mirrors`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+from .either import either
 
 STRIDE = 16  # pixels of an image for one of the deepest layer's: a torus of any other size would lose its last rows
 MARGIN = 16  # pixels by which a texture that need not tile is grown larger
+# No pixel further away than this has a part in a feature: VGG-19's relu5_1 looks 70 pixels far. A multiple of STRIDE.
+REACH = 80
 COARSEST = 32  # pixels: neither a canvas nor a sample is made smaller than that by the pyramid
 
 Size = tuple[int, int]  # height, width
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ def rounded_up(size: Size, factor: int, smallest: int) -> Size:
     return height, width
 
 
-def resample(x: Tensor, size: Size, circular: bool, smooth: bool = False) -> Tensor:
+@either
+def resample(x: Array, size: Size, circular: bool, smooth: bool = False) -> Array:
     """An image at another size, by a cubic kernel that is wide enough not to alias.
 
     Args:
@@ -89,52 +96,71 @@ def resample(x: Tensor, size: Size, circular: bool, smooth: bool = False) -> Ten
     References: Keys 1981, doi:10.1109/TASSP.1981.1163711 (a = -1/2).
     """
     kernel = _b_spline if smooth else _keys
-    y = x.float()
-    for dim, length in zip((2, 3), size, strict=True):
-        if y.shape[dim] != length:
-            y = _resample_axis(y, dim, length, circular, kernel)
+    y = x.astype(np.float32, copy=False)
+    for axis, length in zip((2, 3), size, strict=True):
+        if y.shape[axis] != length:
+            y = _resample_axis(y, axis, length, circular, kernel)
     return y
 
 
-def _resample_axis(x: Tensor, dim: int, length: int, circular: bool, kernel: Callable[[Tensor], Tensor]) -> Tensor:
-    before = x.shape[dim]
+def _resample_axis(x: Array, axis: int, length: int, circular: bool, kernel: Callable[[Array], Array]) -> Array:
+    before = x.shape[axis]
     step = before / length
     width = max(step, 1.0)
-    centres = (torch.arange(length, dtype=torch.float64) + 0.5) * step - 0.5
-    first = (centres - 2 * width).floor().long() + 1
+    centres = (np.arange(length) + 0.5) * step - 0.5
+    first = np.floor(centres - 2 * width).astype(np.int64) + 1
     taps = int(4 * width) + 1
-    positions = first[:, None] + torch.arange(taps)
+    positions = first[:, None] + np.arange(taps)
     weights = kernel((positions - centres[:, None]) / width)
-    weights /= weights.sum(1, keepdim=True)
-    indices = (positions % before if circular else mirrored(positions, before)).to(x.device)
-    shape = [length if i == dim else 1 for i in range(x.ndim)]
-    factors = weights.to(x)
-    result = x.new_zeros([length if i == dim else side for i, side in enumerate(x.shape)])
+    weights /= weights.sum(1, keepdims=True)
+    indices = positions % before if circular else mirrored(positions, before)
+    factors = weights.astype(np.float32).reshape(*(length if i == axis else 1 for i in range(x.ndim)), taps)
+    result = np.zeros([length if i == axis else side for i, side in enumerate(x.shape)], np.float32)
     for k in range(taps):
-        result.addcmul_(x.index_select(dim, indices[:, k]), factors[:, k].reshape(shape))
+        result += x.take(indices[:, k], axis) * factors[..., k]
     return result
 
 
-def _keys(distance: Tensor) -> Tensor:
-    d = distance.abs()
+def _keys(distance: Array) -> Array:
+    d = np.abs(distance)
     near = (1.5 * d - 2.5) * d**2 + 1
     far = ((-0.5 * d + 2.5) * d - 4) * d + 2
-    return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def _b_spline(distance: Tensor) -> Tensor:
-    d = distance.abs()
+def _b_spline(distance: Array) -> Array:
+    d = np.abs(distance)
     near = (0.5 * d - 1) * d**2 + 2 / 3
     far = (2 - d) ** 3 / 6
-    return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def mirrored(positions: Tensor, length: int) -> Tensor:
+@either
+def mirrored(positions: Array, length: int) -> Array:
     """Indices into an axis that goes on as if mirrors stood at both ends, however far out the positions lie.
 
     Example:
-        >>> mirrored(torch.arange(-3, 5), 2).tolist()
+        >>> mirrored(np.arange(-3, 5), 2).tolist()
         [1, 1, 0, 0, 1, 1, 0, 0]
     """
     folded = positions % (2 * length)
-    return torch.where(folded < length, folded, 2 * length - 1 - folded)
+    return np.minimum(folded, 2 * length - 1 - folded)
+
+
+def with_mirrors(side: int) -> Array:
+    """Indices of a sample's rows, or columns, with mirrors at both ends, REACH far; as many as a multiple of STRIDE.
+
+    So a descriptor sees a sample without a border. Zeros around it, as VGG-19 was trained with, would be part of the
+    statistics: of a sample of 64 pixels every feature of relu5_1 sees them. What the mirrors show is cut off again
+    (`without_mirrors`).
+    """
+    indices: Array = mirrored(np.arange(-REACH, side + REACH + -side % STRIDE), side)
+    return indices
+
+
+def without_mirrors(layer: Any, size: Size) -> Any:
+    """The features of a sample of a size itself, of (..., H_l, W_l) of one with its mirrors; at least one feature."""
+    stride = len(with_mirrors(size[0])) // layer.shape[-2]
+    begin = REACH // stride
+    rows, columns = (slice(begin, begin + -(-side // stride)) for side in size)
+    return layer[..., rows, columns]

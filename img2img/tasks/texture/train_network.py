@@ -32,9 +32,11 @@ from .generator import TextureGenerator, folded, measure_statistics, random_nois
 from .job import TextureJob
 from .loss import Loss, make_loss
 from .material import alike, normalised
+from .methods.by_torch import Mixed
 from .methods.network import TextureNetwork, for_tiles
-from .methods.optimize import Mixed, Progress, Watch, sample_features
+from .methods.optimize import Progress, Watch
 from .pyramid import COARSEST, STRIDE
+from .sample_features import sample_features
 
 RECIPE = "texture-network"
 HELD_OUT, CHECKS = 4, 30  # pictures that the best network is chosen by; how often one looks
