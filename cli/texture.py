@@ -201,8 +201,7 @@ if TYPE_CHECKING:
     "deviations.",
 )
 @options.pictures
-@options.device
-@options.precision
+@options.computing
 @options.batch_of_any
 def texture(
     batch: BatchOptions,
@@ -212,8 +211,7 @@ def texture(
     quality: int | None,
     max_pixels: int,
     keeping: options.Keeping,
-    device: str,
-    precision: str,
+    computing: dict[str, Any],
     **values: Any,
 ) -> None:
     """Make more of a texture, as much as wanted, from a sample.
@@ -226,8 +224,8 @@ def texture(
     out. What needs the sample's own pixels (--rotate, --mirror, --map, --seamless, --fill, --extend) is done by
     patches.
 
-    The same seed gives the same bytes: by patches for any number of threads; by the other methods on the same machine
-    with as many threads as before.
+    The same seed gives the same bytes: by patches and by optimize with --engine onnx for any number of threads, on the
+    same kind of processor and with the same versions; otherwise on the same machine with as many threads as before.
     """
     from img2img.front import Texture
     from img2img.tasks.texture.files import TextureFiles
@@ -235,7 +233,7 @@ def texture(
     asked: dict[str, Any] = {name: value for name, value in values.items() if options.given(name)}
     asked |= {"size": asked["size"][::-1]} if "size" in asked else {}
     _check_inputs(batch, asked)
-    maker = Texture.from_pretrained(device=device, precision=precision).maker(
+    maker = Texture.from_pretrained(**computing).maker(
         asked, len(batch.inputs), max_pixels=max_pixels, overwrite=batch.overwrite, measured=report is not None
     )
     _check_measures(maker.job.mode, report, max_seam)

@@ -43,6 +43,7 @@ C = TypeVar("C", bound="_Task")
 GREY_LEVELS = 255
 COMPRESSED = ".i2i"
 COMPUTING = ("device", "precision", "engine", "tile")
+MEANS = COMPUTING[:3]  # of textures
 LONGEST_HEADER = 100  # bytes
 NONE_FOUND = 0.5  # grey levels: what rounding to 8 bits alone may be taken for
 
@@ -518,7 +519,7 @@ class Texture(_Task):
         from .tasks.texture.wanted import OPTIONS, wanted
 
         asked = asked_of({**self._arguments, **options})
-        if unknown := asked.keys() - {*OPTIONS, "device", "precision"}:
+        if unknown := asked.keys() - {*OPTIONS, *MEANS}:
             raise InputError(f"no option {min(unknown)!r} of textures; there are {', '.join(OPTIONS)}")
         job = wanted(asked, samples, measured)
         if job.mode == "texture" and job.size[0] * job.size[1] > max_pixels:
@@ -528,7 +529,7 @@ class Texture(_Task):
             )
         if "save" in asked:
             check_save(asked["save"], overwrite)
-        means = {name: asked[name] for name in ("descriptor", "net", "recipe", "device", "precision") if name in asked}
+        means = {name: asked[name] for name in ("descriptor", "net", "recipe", *MEANS) if name in asked}
         mask = asked.get("fill", asked.get("mask"))
         return TextureMaker(
             job,
@@ -715,7 +716,7 @@ def texture(x: Any = None, size: Any = None, *, model: str | os.PathLike[str] | 
             such a file. Of both loss: gram, shifted, swd. Of patches rotate, mirror and maps, further maps of the
             sample by name, which make the answer a pair: the texture, and its maps by name.
             Instead of a new texture: seamless, true; fill, a mask whose white is filled; extend, pixels on all sides,
-            or left, top, right, bottom. device, precision; how the answer is given (`kinds.Written`).
+            or left, top, right, bottom. device, precision, engine; how the answer is given (`kinds.Written`).
 
     Returns:
         as `denoise`, without alpha.

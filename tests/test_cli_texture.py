@@ -1,6 +1,7 @@
 """`img2img texture` on real files, with a small descriptor that has learnt nothing."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -407,21 +408,49 @@ def test_a_report_outlives_wrong_use_and_what_is_skipped() -> None:
     assert "in_texture/a.png: its" in result.stderr
 
 
-def test_without_pytorch_patches_do_and_the_others_say_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+# The command line as it is where PyTorch is not installed: importing it raises ImportError.
+WITHOUT_TORCH = (
+    "import sys; sys.modules['torch'] = None; from importlib.metadata import entry_points;"
+    "entry_points(group='console_scripts', name='img2img')['img2img'].load()()"
+)
+
+
+def without_torch(*args: str, threads: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH, "texture", "a.png", *args]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_without_pytorch_the_default_gives_the_same_bytes_for_any_number_of_threads() -> None:
     save("a.png", gravel())
-    Path("torch").mkdir()
-    Path("torch/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')")
-    monkeypatch.setenv("PYTHONPATH", str(Path().resolve()))
-    program = [sys.executable, "-m", "img2img", "texture", "a.png"]
+    for threads in (1, 3):
+        more = ("--size", "48x40", "--steps", "4", "--tileable", "--report", f"{threads}.json")
+        made = without_torch("-o", f"{threads}.png", *more, threads=threads)
+        assert (made.returncode, made.stderr) == (0, "")
+    assert Path("1.png").read_bytes() == Path("3.png").read_bytes()
+    (report,) = json.loads(Path("1.json").read_text())["textures"]
+    assert (report["method"], report["start"]) == ("optimize", "patches")
+    assert 0 < report["gram_distance"]["relu1_2"] < 0.05
 
-    def called(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*program, *args], capture_output=True, text=True, check=False)
 
-    made = called("--method", "patches", "--max-seam", "9")
-    assert (made.returncode, made.stderr) == (0, "")
-    missing = called("-o", "b.png")
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        (("--loss", "swd"), "the loss swd"),
+        (("--descriptor", "random"), "the descriptor random"),
+        (("--method", "network"), "the method network"),
+        (("--engine", "torch"), "the engine torch"),
+    ],
+)
+def test_what_needs_pytorch_says_how_to_get_it(asked: tuple[str, ...], what: str) -> None:
+    save("a.png", gravel())
+    missing = without_torch("-o", "b.png", *asked)
     assert (missing.returncode, missing.stdout) == (1, "")
-    assert re.fullmatch(r"img2img: error: .*needs PyTorch: pip install .*--method patches.*\n", missing.stderr)
+    assert missing.stderr.startswith(f"img2img: error: {what} needs PyTorch")
+    assert len(missing.stderr.splitlines()) == 1
+    if asked[0] != "--engine":
+        refused = run("texture", "a.png", "-o", "b.png", "--engine", "onnx", *asked)
+        assert refused.stderr == f"img2img: error: {what} is not for the engine onnx, but for torch\n"
 
 
 def test_a_large_sample_is_seen_as_a_whole_and_a_line_says_so() -> None:

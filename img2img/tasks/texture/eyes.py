@@ -10,6 +10,7 @@ from ...checkpoints import load_checkpoint
 from ...engines.choose import has_gpu, has_torch, torch_engine
 from ...engines.onnx_engine import find_graph
 from ...errors import Img2ImgError
+from ...extras import need
 
 if TYPE_CHECKING:
     from .methods.optimize import Eye
@@ -24,6 +25,7 @@ def pick_eye(
     device: str = "auto",
     precision: str = "auto",
     needs_torch: str = "",
+    pixels: int = 0,
 ) -> Eye:
     """The eye of these names.
 
@@ -34,6 +36,7 @@ def pick_eye(
         device: auto, cpu, cuda or mps; onnx knows only the CPU.
         precision: auto, fp32 or bf16; onnx knows only fp32.
         needs_torch: what onnx cannot do, in words, if it is wanted.
+        pixels: that are computed, all steps counted; auto decides by it.
 
     Raises:
         WeightsError: the weights are missing, damaged or for something else, or have no graphs for onnxruntime.
@@ -49,8 +52,7 @@ def pick_eye(
         from .methods.by_graph import GraphEye
 
         return GraphEye.load(descriptor)
-    if not has_torch():
-        raise Img2ImgError(f"{needs_torch or 'the engine torch'} needs PyTorch: pip install 'img2img-suite[torch]'")
+    need(needs_torch or "the engine torch", "torch")
     return _by_torch(descriptor, weights, device, precision)
 
 

@@ -22,14 +22,10 @@ from .patchwork import Made, Patchwork
 from .scale import fitting_scale, scaled
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ...metrics.texture import Image
     from .methods.network import TextureNetwork
     from .methods.optimize import Watch
     from .pipeline import Texture
-
-WITHOUT: dict[str, Any] = {"more": "; {0} patches does without", "options": ("method",)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class Means:
         recipe: of the training of a network.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16.
+        engine: auto, torch or onnx; what onnx cannot do is done by torch where the choice is auto.
     """
 
     descriptor: str = DESCRIPTOR
@@ -51,6 +48,7 @@ class Means:
     recipe: Path | None = None
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
 
 
 @dataclass
@@ -77,8 +75,12 @@ class TextureMaker:
     @cached_property
     def texture(self) -> Texture:
         """The synthesiser."""
-        means = self.means
-        return _texture(means.descriptor, means.weights, means.device, means.precision)
+        means, job = self.means, self.job
+        trains = job.method == "network" and not means.net
+        needs_torch = "the method network" if trains else "the loss swd" if job.chosen_loss == "swd" else ""
+        pixels = job.size[0] * job.size[1] * job.chosen_steps(len(job.mix or (1,)))
+        of = means.descriptor, means.weights, means.engine, means.device, means.precision
+        return _texture(*of, needs_torch, pixels)
 
     @cached_property
     def network(self) -> TextureNetwork | None:
@@ -98,11 +100,12 @@ class TextureMaker:
             Img2ImgError: PyTorch is missing, and needed.
         """
         if self.means.net:
-            need("a texture's network", "torch", **WITHOUT)
+            need("a texture's network", "torch")
             _ = self.network
-        if measuring or self.job.method == "optimize" or (self.job.method == "network" and not self.means.net):
-            packages = ("torch", "lightning") if self.job.method == "network" and not self.means.net else ("torch",)
-            need("the likeness in a report" if measuring else f"the method {self.job.method}", *packages, **WITHOUT)
+        trains = self.job.method == "network" and not self.means.net
+        if trains:
+            need("the method network", "torch", "lightning")
+        if measuring or trains or self.job.method == "optimize":
             _ = self.texture
 
     def __call__(
@@ -153,13 +156,13 @@ class TextureMaker:
     def _seen(self, pictures: Sequence[Picture], sources: tuple[str, ...], seed: int, watch: Watch | None) -> Picture:
         """A texture by a descriptor, or by a network."""
         job = replace(self.job, seed=seed)
-        samples = [picture.to_tensor() for picture in pictures]
+        samples = [picture.to_array() for picture in pictures]
         if job.method == "optimize" and not self.means.net:
             image = self.texture.optimised(samples, job, watch)
         else:
             network = self.network or self._network_of(pictures, samples, sources, watch)
-            image = network(job.size, tileable=bool(job.tileable), seed=seed, colour=job.colour)
-        return self._model(pictures).as_sample().with_tensor(image)
+            image = network(job.size, tileable=bool(job.tileable), seed=seed, colour=job.colour).numpy()
+        return self._model(pictures).as_sample().with_array(image)
 
     def measured(self, made: Picture, pictures: Sequence[Picture], likeness: bool = True) -> dict[str, Any]:
         """What a texture is worth, as it is written: clipped and rounded.
@@ -173,7 +176,10 @@ class TextureMaker:
 
         if not (likeness and pictures):
             return {"seam": seam_scores(made.to_array())}
-        return self.texture.measure(made.to_tensor(), [picture.to_tensor() for picture in pictures], self.job.mix)
+        found: dict[str, Any] = self.texture.measure(
+            made.to_array(), [picture.to_array() for picture in pictures], self.job.mix
+        )
+        return found
 
     def colours_of(self, pictures: Sequence[Picture]) -> Image:
         """Pixels that other textures' variety is compared with: the first sample's, or those a network has kept."""
@@ -190,7 +196,7 @@ class TextureMaker:
         return made | {"tileable": self.job.tileable, "colour": self.job.colour}
 
     def _network_of(
-        self, pictures: Sequence[Picture], samples: Sequence[Tensor], sources: tuple[str, ...], watch: Watch | None
+        self, pictures: Sequence[Picture], samples: Sequence[np.ndarray], sources: tuple[str, ...], watch: Watch | None
     ) -> TextureNetwork:
         if self._trained is None or self._trained[0] != sources:
             job, best = self.job, self._model(pictures)
@@ -227,8 +233,11 @@ class TextureMaker:
 
 
 @lru_cache(maxsize=2)
-def _texture(descriptor: str, weights: str | None, device: str, precision: str) -> Texture:
+def _texture(
+    descriptor: str, weights: str | None, engine: str, device: str, precision: str, needs_torch: str, pixels: int
+) -> Texture:
     """A synthesiser; the latest stay loaded, for a process that makes textures one by one."""
+    from .eyes import pick_eye
     from .pipeline import Texture
 
-    return Texture.from_pretrained(descriptor, weights, device, precision)
+    return Texture(pick_eye(descriptor, weights, engine, device, precision, needs_torch, pixels))
