@@ -238,6 +238,9 @@ def _figures() -> Row:
                 made[f"textures {shown} {each['sample']}"] = f"{each['judge']:.3f}"
     for name, method in BARK.items():
         made[f"bark {name}"] = f"{row(record(f'texture_{name}')['summary'], method=method)['judge']:.3f}"
+    for each in record("many_files")["rows"]:
+        for key, form in (("seconds", ".0f"), ("cpu_seconds", ".0f"), ("peak_mb", ".0f")):
+            made[f"{each['files']} files {key}"] = format(each[key], form)
     for name, key in (("files", "files"), ("files_before", "files before")):
         for outcome, count in record(name)["counts"].items():
             made[f"{key} {outcome}"] = str(count)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -11,6 +12,9 @@ from uuid import uuid4
 @contextmanager
 def whole_file(target: str, overwrite: bool) -> Iterator[BinaryIO]:
     """A file that appears under its name when it is complete, or not at all.
+
+    Where the system has files without a name (Linux, on most of its file systems), nothing is left behind either by a
+    process that is killed.
 
     Raises:
         FileExistsError: it exists and must not be overwritten.
@@ -22,13 +26,36 @@ def whole_file(target: str, overwrite: bool) -> Iterator[BinaryIO]:
     except FileExistsError as error:  # a file where the folder should be
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from error
     temporary = os.path.join(folder, f".{uuid4().hex}.part")  # short: the target's name may be as long as names can be
+    nameless = _nameless(folder)
     try:
-        with open(temporary, "x+b") as file:
+        with nameless or open(temporary, "x+b") as file:
             yield file
+            if nameless is not None:
+                file.flush()
+                _name(nameless, temporary)
         _put(temporary, target, overwrite)
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def _nameless(folder: str) -> BinaryIO | None:
+    """A file in the folder that has no name there and goes with the process; None where there are no such files."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not os.path.isdir("/proc/self/fd"):
+        return None
+    try:
+        return os.fdopen(os.open(folder, flag | os.O_RDWR, 0o666), "w+b")
+    except OSError:  # not on this file system; what else is wrong the named file will tell
+        return None
+
+
+def _name(file: BinaryIO, name: str) -> None:
+    path = f"/proc/self/fd/{file.fileno()}"
+    try:
+        os.link(path, name, src_dir_fd=file.fileno())  # with it Python asks for the file behind the link
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, name)
 
 
 def _put(temporary: str, target: str, overwrite: bool) -> None:

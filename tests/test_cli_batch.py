@@ -43,7 +43,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.delenv(name)
 
 
-def no_links(_source: str, _target: str) -> None:
+def no_links(_source: str, _target: str, **_directory: int) -> None:
     """`os.link` on a file system that has none, FAT for one."""
     raise PermissionError(1, "Operation not permitted")
 
@@ -256,6 +256,78 @@ def test_an_interrupt_leaves_whole_files_and_skip_existing_goes_on(
     monkeypatch.setenv("SHOUT_SECONDS", "0")
     assert subprocess.run([*SCRIPT, "in", "--skip-existing"], capture_output=True, check=False).returncode == 0
     assert tree("in_loud") == {name: text.upper() for name, text in texts.items()}
+
+
+def has_nameless_files(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def test_a_killed_process_leaves_no_part() -> None:
+    if not has_nameless_files(Path()):
+        pytest.skip("this file system has no files without a name")
+    program = """
+import os, signal
+from img2img.whole_file import whole_file
+with whole_file("out/x.txt", overwrite=False) as file:
+    file.write(bytes(1_000_000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert list(Path("out").iterdir()) == []
+
+
+def test_a_killed_run_leaves_whole_files_and_skip_existing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOUT_SECONDS", "0.1")
+    texts = {f"{n:03}.txt": f"wait {n} " * 50_000 for n in range(30)}
+    files(**{f"in__{name.removesuffix('.txt')}": text for name, text in texts.items()})
+    with subprocess.Popen([*SCRIPT, "in"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for _ in range(3):
+            process.stdout.readline()
+        process.kill()
+    left = {name: text for name, text in tree("in_loud").items() if not name.endswith(".part")}
+    assert 3 <= len(left) < 30
+    assert all(text == texts[name].upper() for name, text in left.items())
+    monkeypatch.setenv("SHOUT_SECONDS", "0")
+    assert subprocess.run([*SCRIPT, "in", "--skip-existing"], capture_output=True, check=False).returncode == 0
+    assert {name: text for name, text in tree("in_loud").items() if name in texts} == {
+        name: text.upper() for name, text in texts.items()
+    }
+
+
+@pytest.mark.parametrize("option", ["--skip-existing", "--overwrite"])
+def test_two_runs_on_one_folder_at_once(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOUT_SECONDS", "0.02")
+    texts = {f"{n:03}.txt": f"wait {n} " * 5000 for n in range(20)}
+    files(**{f"in__{name.removesuffix('.txt')}": text for name, text in texts.items()})
+    command = [*SCRIPT, "in", option]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [run.communicate(timeout=60) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert tree("in_loud") == {name: text.upper() for name, text in texts.items()}
+    written = [path for stdout, _ in said for path in stdout.splitlines()]
+    assert set(written) == {f"in_loud/{name}" for name in texts}
+    if option == "--skip-existing":
+        assert len(written) == len(texts)  # each by one of the two
+
+
+def test_a_folder_that_may_not_be_written_to_fails_in_one_line_a_file() -> None:
+    files(in__a="a", in__b="b")
+    Path("closed").mkdir(mode=0o500)
+    try:
+        if os.access("closed", os.W_OK):
+            pytest.skip("who may do everything is not refused")
+        result = run("in", "-o", "closed/out")
+    finally:
+        Path("closed").chmod(0o700)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"img2img: error: in/{name}.txt: cannot write closed/out/{name}.txt: Permission denied" for name in "ab"
+    ]
 
 
 def test_an_interrupt_ends_a_wait_for_standard_input() -> None:
