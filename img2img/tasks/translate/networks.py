@@ -63,7 +63,7 @@ def _network(shape: Shape, name: str, inputs: list[str]) -> Network:
                 given[word] = random.uniform(low, low + 1, channels).astype(np.float32)
         return tuple(given[word] for word in inputs)
 
-    return Network(name, _part(name), tuple(inputs), examples, level=LEVEL)
+    return Network(name, _part(name), tuple(inputs), examples, level=LEVEL, keeps_memory=False)
 
 
 def _statistics(coder: str, scales: list[int]) -> list[str]:
