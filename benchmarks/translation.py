@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,8 @@ class Settings:
         segmenter: folder of the run of the segmenter of the FCN score; it is trained there first if it is not there
             yet, on `train` of data.
         seed, noise: as for `img2img translate`.
+        width: the longer side of photographs is brought to so many pixels first.
+        points: further rows of a model that adds colours: with so many hints, true colours at random places.
         device, precision: as for `Translator.from_pretrained`.
         out: folder for `NAME.json` and `NAME.png`; nothing is written if None.
         name: of these files; `translate_` and the first model's if empty.
@@ -69,6 +72,8 @@ class Settings:
     segmenter: Path | None = None
     seed: int = 0
     noise: bool = True
+    width: int | None = None
+    points: tuple[int, ...] = ()
     device: str = "auto"
     precision: str = "auto"
     out: Path | None = None
@@ -81,6 +86,7 @@ class Method:
 
     name: str
     translate: Callable[[Tensor], Tensor]  # (1, C, H, W) in [0, 1] to (1, C', H, W)
+    with_truth: Callable[[Tensor, Tensor], Tensor] | None = None  # instead, if some of the true picture is told
     seconds: float = 0.0
     megapixels: float = 0.0
     scores: list[dict[str, Any]] = field(default_factory=list)
@@ -163,10 +169,10 @@ def pair_files(settings: Settings, header: dict[str, Any]) -> tuple[list[Path], 
     if not found[: settings.limit]:
         raise ImageError(f"{folder}: no pictures in this folder")
     chosen = found[: settings.limit]
-    return [pair.a for pair in chosen], [read(pair, header) for pair in chosen]
+    return [pair.a for pair in chosen], [read(pair, header, settings.width) for pair in chosen]
 
 
-def read(pair: PairFile, header: dict[str, Any]) -> Pair:
+def read(pair: PairFile, header: dict[str, Any], width: int | None = None) -> Pair:
     """One pair as a model with this header was trained to see it.
 
     Raises:
@@ -175,10 +181,13 @@ def read(pair: PairFile, header: dict[str, Any]) -> Pair:
     import torch
 
     from img2img.data.pairs import make_pair
+    from img2img.data.patches import made_smaller
     from img2img.tasks.translate.train import both_sides, load_photograph
 
     made = header["pairs"] != "files"
     samples = load_photograph(pair) if made else both_sides(pair)
+    if made and width is not None:
+        samples = made_smaller(np.ascontiguousarray(samples), max(samples.shape[:2]) / width)
     x = torch.tensor(samples).permute(2, 0, 1)[None].float() / 255
     lines = header.get("lines", "canny")
     a, b = make_pair(header["pairs"], x, torch.Generator().manual_seed(0), lines) if made else x.chunk(2, 1)
@@ -203,7 +212,31 @@ def _models(settings: Settings) -> Iterator[Method]:
 
     for name in settings.models:
         translator = Translator.from_pretrained(name, device=settings.device, precision=settings.precision)
-        yield Method(Path(name).stem, lambda a, t=translator: _by(t, a, settings))  # type: ignore[misc]
+        stem = Path(name).stem
+        if translator.takes_hints:  # what was done to pictures of every size before, and tells what the sizes are worth
+            yield Method(f"{stem}, seen at its own size", lambda a, t=translator: _at_its_size(t, a))  # type: ignore[misc]
+        yield Method(stem, lambda a, t=translator: _by(t, a, settings))  # type: ignore[misc]
+        for count in settings.points if translator.takes_hints else ():
+            hinted = partial(_with_points, translator, count)
+            yield Method(f"{stem}, {count} points", lambda a: a, hinted)
+
+
+def _at_its_size(translator: Translator, image: Tensor) -> Tensor:
+    import torch
+
+    return torch.from_numpy(translator.at_its_size(image[0].numpy()))[None]
+
+
+def _with_points(translator: Translator, count: int, image: Tensor, true: Tensor) -> Tensor:
+    """With the true colours at random places, the same for every picture of a size."""
+    import torch
+
+    from img2img.tasks.translate.hints import Hints, Point
+
+    height, width = image.shape[-2:]
+    places = np.random.default_rng(0).random((count, 2)) * (width, height)
+    hints = Hints([Point(x, y, tuple(true[0, :, y, x].tolist())) for x, y in places.astype(int).tolist()])
+    return torch.from_numpy(translator(image[0].numpy(), hints=hints))[None]
 
 
 def _by(translator: Translator, image: Tensor, settings: Settings) -> Tensor:
@@ -224,7 +257,7 @@ def _translate(method: Method, pair: Pair) -> None:
     """One picture by one method: kept, and scored by what needs no other picture."""
     name, a, b = pair
     started = time.perf_counter()
-    result = method.translate(a)
+    result = method.translate(a) if method.with_truth is None else method.with_truth(a, b)
     method.seconds += time.perf_counter() - started
     method.megapixels += a.shape[-2] * a.shape[-1] / 1e6
     if result.shape[1] < b.shape[1]:

@@ -341,6 +341,14 @@ _segmenter = click.option(
 @_segmenter
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="As for img2img translate.")
 @click.option("--noise/--no-noise", default=True, show_default=True, help="As for img2img translate.")
+@click.option("--width", type=click.IntRange(16), metavar="N", help="Bring photographs to a longer side of N pixels.")
+@click.option(
+    "--points",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="N",
+    help="For colorize: also with N hints, true colours at random places; may be given several times.",
+)
 @_out_folder("Write the numbers as JSON and a contact sheet into this folder.")
 @options.device
 @options.precision

@@ -26,12 +26,15 @@ from .pipeline import MANY
 from .plan import STREAM
 from .report import one_line
 from .texture_types import DescriptorName, Sides, Size
+from .translate import HintAt
 
 SERVED = ("denoise", "compress", "decompress", "translate", "texture")
 COMPUTING = ("engine", "device", "precision", "tile", "max_pixels")  # the machine's matter: options of `serve` itself
 ONE_PICTURE = ("mix", "count", "max_seam")  # are about several, or about the command's exit code
 DOWNLOADED = ("vgg19",)
 SEED = 2**31 - 1
+
+POINT = r" *\d+ *, *\d+ *, *(#[0-9A-Fa-f]{3}([0-9A-Fa-f]{3})?|[A-Za-z]+) *"
 
 # What an option may be, by the type that checks it, as JSON Schema. An option of another type is not served: it could
 # name a file of this machine.
@@ -52,6 +55,11 @@ SCHEMAS: dict[type[click.ParamType], Callable[[Any], dict[str, Any]]] = {
         "type": "string",
         "pattern": r"^\d{1,6}(,\d{1,6},\d{1,6},\d{1,6})?$",
         "x-metavar": "N[,N,N,N]",
+    },
+    HintAt: lambda type: {
+        "type": "string",
+        "pattern": rf"^{POINT}(;{POINT})*$",
+        "x-metavar": "X,Y,COLOUR[;X,Y,COLOUR...]",
     },
     Region: lambda type: {"type": "string", "pattern": r"^\d+,\d+,\d+,\d+$", "x-metavar": "X,Y,W,H"},
 }
@@ -111,7 +119,9 @@ def served(found: click.Command) -> list[click.Option]:
     return [
         option
         for option in given
-        if option.name not in left_out and not option.multiple and schema(option.type) is not None
+        if option.name not in left_out
+        and schema(option.type) is not None
+        and (not option.multiple or isinstance(option.type, HintAt))
     ]
 
 
@@ -178,7 +188,8 @@ def _words(name: str, value: str, known: dict[str, click.Option]) -> Iterator[st
     allowed = schema(option.type) or {}
     if "enum" in allowed and value not in allowed["enum"]:  # a type may take a file's name, too
         raise OptionError(f"{name} is one of {', '.join(allowed['enum'])}, not {value[:100]!r}")
-    yield f"{_dashed(name)}={value}"
+    for part in value.split(";") if option.multiple else [value]:
+        yield f"{_dashed(name)}={part}"
 
 
 def intercept(name: str, arguments: Arguments) -> Intercepted:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .tasks.denoise.pipeline import FoundNoise
     from .tasks.texture.maker import TextureMaker
     from .tasks.texture.patchwork import Made
+    from .tasks.translate.hints import Hints
 
 C = TypeVar("C", bound="_Task")
 
@@ -233,19 +234,99 @@ class Translator(_Pictures):
             raise WeightsError(f"weights {name} make {made} channels, and a picture has 1 or 3")
         return pipeline
 
-    def __call__(self, x: Any, *, seed: int = 0, noise: bool = True, **written: Unpack[Written]) -> Any:
+    def __call__(
+        self,
+        x: Any,
+        *,
+        seed: int = 0,
+        noise: bool = True,
+        hint: Sequence[Any] = (),
+        hints: Any = None,
+        **written: Unpack[Written],
+    ) -> Any:
         """Translate a picture; see `translate`."""
-        return self._answer(x, written, self._for_file(seed, noise))
+        with in_our_words():
+            was = given(x)
+            frames = changed(self._drawn(was.frames), self._for_file(seed, noise, hint, hints))[0]
+            return answer(frames, was, self.suffix, written)
 
-    def operation(self, *, seed: int = 0, noise: bool = True, **files: Any) -> Operation[Frames, Frames]:
-        """What is done to files; seed and noise as of `translate`, files as `operations.of_images` takes them."""
-        return of_images(self._for_file(seed, noise), **files)
+    def operation(
+        self,
+        *,
+        seed: int = 0,
+        noise: bool = True,
+        hint: Sequence[Any] = (),
+        hints: Any = None,
+        **files: Any,
+    ) -> Operation[Frames, Frames]:
+        """What is done to files; the first four as of `translate`, files as `operations.of_images` takes them."""
+        whole = of_images(self._for_file(seed, noise, hint, hints), **files)
+        return replace(whole, read=lambda file: self._drawn(whole.read(file)))
 
-    def _for_file(self, seed: int, noise: bool) -> ForFile:
+    def _drawn(self, frames: Frames) -> Frames:
+        """The drawings that a model of drawings takes: on white, where they are on a transparent ground."""
+        return frames.map(_on_white) if self.pipeline.takes_drawings else frames
+
+    def _for_file(self, seed: int, noise: bool, hint: Sequence[Any], hints: Any) -> ForFile:
+        known = hints_of(hint, hints)
+        if known and not self.pipeline.takes_hints:
+            raise InputError("hints of colours are for models that colour a grey picture, such as colorize")
+
         def turn(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-            return self.pipeline(image, seed, noise), {"seed": seed if noise else None}
+            return self.pipeline(image, seed, noise, known), {"seed": seed if noise else None}
 
         return lambda _: turn
+
+
+def _on_white(picture: Picture) -> Picture:
+    """A picture without alpha; what was transparent is white."""
+    if picture.alpha is None:
+        return picture
+    white = replace(picture, alpha=None)
+    opacity = _opacity(picture)
+    if opacity is None or (opacity == 1).all():
+        return white
+    return white.with_array(1 - opacity * (1 - picture.to_array())).and_lost(["transparency (the ground is white)"])
+
+
+def _opacity(picture: Picture) -> np.ndarray | None:
+    """Alpha, (H, W) in [0, 1]."""
+    alpha = picture.alpha
+    if alpha is None:
+        return None
+    most = 1.0 if np.issubdtype(alpha.dtype, np.floating) else np.iinfo(alpha.dtype).max
+    opacity: np.ndarray = (alpha / np.float32(most)).astype(np.float32)
+    return opacity
+
+
+def hints_of(points: Sequence[Any], picture: Any) -> Hints:
+    """Hints for a translator, of points and a picture as of `translate`.
+
+    Raises:
+        Img2ImgError: they are none.
+    """
+    from .tasks.translate.hints import Hints, Point
+
+    each = (points,) if isinstance(points, str) else points
+    return Hints([Point.of(point) for point in each], *_marks(picture))
+
+
+def _marks(x: Any) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+    """The colours of a picture of hints, and where it says any; nothing without one.
+
+    Raises:
+        InputError: it says none.
+    """
+    if x is None:
+        return ()
+    from .tasks.translate.hints import told_by
+
+    picture = given(x).frames[0]
+    colours = np.broadcast_to(picture.to_array(), (3, picture.height, picture.width))
+    told = told_by(colours, _opacity(picture))
+    if not told.any():
+        raise InputError("the picture of hints says no colour: all of it is grey or transparent")
+    return colours, told
 
 
 class Bytes(NamedTuple):
@@ -651,7 +732,9 @@ def translate(x: Any, *, model: str | os.PathLike[str], **options: Any) -> Any:
     Args:
         x: as of `denoise`.
         model: name or file of the weights: colorize, facades, edges.
-        options: seed of the noise, and noise, whether there is any; the rest as of `denoise`.
+        options: seed of the noise, and noise, whether there is any; for colorize hint, points of known colour, each
+            (x, y, colour) or "X,Y,COLOUR", a colour being #rrggbb or a name of CSS, and hints, a picture (as x) with
+            strokes of colour that is grey or transparent where it says nothing; the rest as of `denoise`.
 
     Returns:
         as `denoise`; grey arrays (H, W) that get colours become (H, W, 3).

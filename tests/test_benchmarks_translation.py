@@ -76,11 +76,14 @@ def test_a_colouriser_is_measured_on_photographs_beside_its_floors(tmp_path: Pat
     folder.mkdir()
     for i in range(2):
         write_picture(Picture(photographs.coffee()[90 * i : 90 * i + 70, 200:290]), folder / f"{i}.png", "png")
-    result = bench("translate", "--model", model, "--data", folder, "--out", tmp_path / "out", "--device", "cpu")
+    more = ("--width", 120, "--points", 9)
+    result = bench("translate", "--model", model, "--data", folder, "--out", tmp_path / "out", "--device", "cpu", *more)
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "out/translate_grey.json").read_text())
     rows = {row["method"]: row for row in record["summary"]}
-    assert list(rows) == ["the input itself", "the mean colour", "grey", "the true pictures"]
+    ours = ["grey, seen at its own size", "grey", "grey, 9 points"]
+    assert list(rows) == ["the input itself", "the mean colour", *ours, "the true pictures"]
+    assert rows["grey, 9 points"]["psnr"] > rows["grey"]["psnr"]
     assert rows["the input itself"]["colourfulness"] == pytest.approx(0, abs=1e-6)
     # The coffee is brown all over: its mean colour is nearer than no colour.
     assert rows["the mean colour"]["psnr"] > rows["the input itself"]["psnr"]

@@ -109,7 +109,10 @@ def test_translators_translate_alike(space: str, config: dict[str, Any], tmp_pat
     assert f"(allowed: {TOLERANCE})" in result.stderr
     channels = 3 if space == "lab" else config["in_channels"]
     image = torch.rand(1, channels, 45, 101, generator=Generator().manual_seed(1))
-    expected = torch.from_numpy(Translator.from_pretrained(model, "cpu", "fp32")(image[0].numpy(), noise=False))
+    translator = Translator.from_pretrained(model, "cpu", "fp32")
+    expected = torch.from_numpy(translator.at_its_size(image[0].numpy()))
+    if space == "rgb":
+        np.testing.assert_array_equal(expected, translator(image[0].numpy(), noise=False))
     assert grey_levels(by_onnxruntime(file, image=image), expected[None]) < TOLERANCE
 
 

@@ -78,8 +78,13 @@ def test_a_picture_is_compressed_and_comes_back(server: Server) -> None:
 
 
 def test_grey_gets_colours_and_a_sample_more_of_itself(server: Server) -> None:
-    grey = np.random.default_rng(1).integers(0, 256, (16, 20), np.uint8)
+    grey = np.random.default_rng(1).integers(90, 160, (16, 20), np.uint8)
     assert pixels(server.post("/v1/translate?model=colorize", png(grey)).body).shape == (16, 20, 3)
+    hinted = server.post("/v1/translate?model=colorize&hint=3,4,red%3B%2012,9,%230000ff", png(grey))
+    (red, _, blue), (red_too, _, blue_too) = pixels(hinted.body)[[4, 9], [3, 12]].astype(int)
+    assert red > blue
+    assert red_too < blue_too
+    assert "outside the picture, 20x16" in server.post("/v1/translate?model=colorize&hint=20,4,red", png(grey)).error
     made = server.post("/v1/texture?method=patches&size=40x24&seed=3", noisy())
     assert pixels(made.body).shape == (24, 40, 3)
     assert {*map(tuple, pixels(made.body).reshape(-1, 3))} <= {*map(tuple, pixels(noisy()).reshape(-1, 3))}
@@ -96,6 +101,9 @@ def test_grey_gets_colours_and_a_sample_more_of_itself(server: Server) -> None:
         ("denoise?sigma=5%20--output%3Dx", "is neither auto"),
         ("compress?quality=5&bpp=1", "--quality and --bpp contradict each other"),
         ("translate", "model has to be given: colorize or"),
+        ("translate?model=colorize&hint=1,2,blurple", "'blurple' is no colour"),
+        ("translate?model=edges&hint=1,2,red", "--hint and --hints are for models that colour"),
+        ("translate?model=colorize&hints=/etc/passwd", "no option 'hints'"),
         ("texture?size=99999x99999", "more than --max-pixels"),
         ("texture?descriptor=vgg19", "descriptor is one of"),
         ("texture?save=/tmp/x", "no option 'save'"),

@@ -23,6 +23,7 @@ BAND = 2**21  # pixels converted at a time
 HALVINGS = 20
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in data.noise.to_grey
 LUMINANCE = (0.212671, 0.715160, 0.072169)  # of linear sRGB
+TO_XYZ = ((0.412453, 0.357580, 0.180423), LUMINANCE, (0.019334, 0.119193, 0.950227))
 WHITE = (0.95047, 1.0, 1.08883)  # D65, X, Y and Z
 TO_SRGB = (  # from X, Y and Z to linear sRGB
     (3.2404813432005266, -1.5371515162713185, -0.4985363261688878),
@@ -156,13 +157,30 @@ def lightness_of(image: Image) -> Image:
     As kornia computes it, which takes many times as long for a grey picture: it wants three channels and gives a and b.
     """
     check_colours(image)
-    lib = library(image)
-    linear = lib.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+    linear = linear_of(image)
     if linear.shape[1] == 3:
         red, green, blue = (weight * linear[:, i : i + 1] for i, weight in enumerate(LUMINANCE))
         linear = red + green + blue
-    f = lib.where(linear > 0.008856, lib.clip(linear, 0.008856, None) ** (1 / 3), 7.787 * linear + 4 / 29)
-    return 116 * f - 16
+    return 116 * cube_root(linear) - 16
+
+
+def linear_of(image: Image) -> Image:
+    """The light that values of sRGB stand for, 0 to 1."""
+    return library(image).where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+
+
+def cube_root(light: Image) -> Image:
+    """CIE Lab's function of light: the cube root, and a line near black."""
+    lib = library(light)
+    return lib.where(light > 0.008856, lib.clip(light, 0.008856, None) ** (1 / 3), 7.787 * light + 4 / 29)
+
+
+def ab_of(image: Image) -> Image:
+    """a and b of CIE Lab, of RGB images (B, 3, H, W) in [0, 1]: (B, 2, H, W), -108 to 99. As kornia computes them."""
+    linear = linear_of(image)
+    light = [sum(weight * linear[:, i] for i, weight in enumerate(row)) for row in TO_XYZ]
+    x, y, z = (cube_root(part / white) for part, white in zip(light, WHITE, strict=True))
+    return library(image).stack((500 * (x - y), 200 * (y - z)), 1)
 
 
 def lab_of(image: Tensor) -> Tensor:

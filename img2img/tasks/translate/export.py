@@ -42,7 +42,7 @@ def translator(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
     return Subject(
         str(name_or_file),
         TranslatorGraph(build(checkpoint, "generator", UNetGenerator), pipeline.coding).eval(),
-        lambda image, _: torch.from_numpy(pipeline(image.numpy(), noise=False)),
+        lambda image, _: torch.from_numpy(pipeline.at_its_size(image.numpy())),
         channels=channels,
         inputs={"image": IMAGE.format(channels=channels) + (GREY if in_lab else "")},
         output=RESULT.format(channels=out),

@@ -10,19 +10,23 @@ import numpy as np
 from ...checkpoints import Checkpoint, load_checkpoint
 from ...core.seamless import in_tiles
 from ...engines import Engine, Runner, pick_engine
-from ...errors import WeightsError
-from .coding import SPACES
+from ...errors import InputError, WeightsError
+from .coding import SPACES, Lab
+from .colours import coloured
+from .hints import NO_HINTS, Hints
 from .networks import parts_of, shape_of
 from .shape import Shape
 
 TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 KMAC_PER_PIXEL = 25.0  # of the shipped ones, roughly
+COLOURED_PIXELS = 2**18  # that the network sees of a picture that gets colours, roughly
 
 
 class Translator:
     """Turns images of any size into those that its weights were trained to make of them.
 
-    Large images are computed in tiles that cannot be told from the whole (core.seamless).
+    Large images are computed in tiles that cannot be told from the whole (core.seamless); of those that get colours the
+    network sees them at the size of things that it knows alone (colours.py), so that they need no tiles.
 
     Args:
         checkpoint: a translator's weights.
@@ -47,6 +51,7 @@ class Translator:
                 f"weights {checkpoint.called} do not fit the model that their header describes"
             ) from error
         self.engine, self.tile = engine, tile
+        self.takes_drawings = checkpoint.header.get("pairs") == "edges"
         self.parts = _Parts(checkpoint, engine, self.shape)
         _ = self.parts.part("whole")  # made ready now: if the weights are damaged, that is no fault of a picture
 
@@ -77,31 +82,55 @@ class Translator:
         runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
         return cls(load_checkpoint(name_or_file), runs, tile)
 
-    def __call__(self, image: np.ndarray, seed: int = 0, noise: bool = True) -> np.ndarray:
+    def __call__(self, image: np.ndarray, seed: int = 0, noise: bool = True, hints: Hints = NO_HINTS) -> np.ndarray:
         """Translate one image.
 
         Args:
             image: (C, H, W), float values in [0, 1]; any H, W >= 1. RGB becomes grey for a model of one channel.
             seed: of the dropout that is pix2pix's only source of variety; the same seed gives the same result.
             noise: whether there is any.
+            hints: colours that are known, for a model that adds colours to a lightness.
 
         Returns:
             (C', H, W) float32.
 
         Raises:
             ValueError: no image.
-            ImageError: one with other channels than the model takes.
+            ImageError: one with other channels than the model takes, or hints that lie beyond it.
+            InputError: hints for a model that takes none.
         """
         if image.ndim != 3:
             raise ValueError(f"an image is (C, H, W), not {image.shape}")
+        if hints and not self.takes_hints:
+            raise InputError("hints of colours are for models that colour a grey picture, such as colorize")
         height, width = image.shape[1:]
-        self.engine.expect(height * width)
+        hints.check(height, width)
         x = np.ascontiguousarray(self.coding.source(image[None].astype(np.float32, copy=False)))
-        # Drawn here, so that the noise depends on neither the engine nor the device.
-        masks = self.shape.masks(height, width, np.random.default_rng(seed) if noise else None)
-        output = in_tiles(self.parts, x, self.tile or TILE[self.engine.device], masks)
-        result: np.ndarray = self.coding.image(np.tanh(output), x)[0]
+        random = np.random.default_rng(seed) if noise else None
+        if self.takes_hints:
+            self.engine.expect(COLOURED_PIXELS)
+            return coloured(lambda small: self._output(small, random), x, hints)
+        self.engine.expect(height * width)
+        result: np.ndarray = self.coding.image(self._output(x, random), x)[0]
         return result
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the model gives colours to a lightness."""
+        return isinstance(self.coding, Lab)
+
+    def at_its_size(self, image: np.ndarray) -> np.ndarray:
+        """What the network makes of an image at the image's own size, without noise; for exports and comparisons."""
+        x = np.ascontiguousarray(self.coding.source(image[None].astype(np.float32, copy=False)))
+        result: np.ndarray = self.coding.image(self._output(x, None), x)[0]
+        return result
+
+    def _output(self, x: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+        # The masks are drawn here, so that the noise depends on neither the engine nor the device.
+        height, width = x.shape[-2:]
+        masks = self.shape.masks(height, width, random)
+        output: np.ndarray = np.tanh(in_tiles(self.parts, x, self.tile or TILE[self.engine.device], masks))
+        return output
 
 
 class _Parts:
