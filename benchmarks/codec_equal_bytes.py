@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.ms_ssim import SMALLEST
 from img2img.metrics.ssimulacra2 import ssimulacra2
 
-from .codec_peers import Pixels, fitting
+from .codec_peers import Fitting, Pixels, fitting
 from .codec_rate_distortion import read_pixels
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
@@ -43,9 +44,10 @@ class Settings:
         rates: bits per pixel, of whole files.
         limit: only the first so many pictures, by name.
         judge: file of a VGG-19; without it no distance in features.
-        slow_peers: also AVIF at speed 2, and tuned for PSNR or SSIM (seconds a picture).
+        slow_peers: also AVIF at speed 2, as it is and tuned for SSIM (minutes a picture).
         device, precision: as for `Compressor.from_pretrained`.
-        out: folder for `codec_seen.json` and a sheet for each rate; nothing is written if None.
+        out: folder for `codec_seen_NAME.json` and a sheet for each rate, NAME that of the data's folder or
+            `skimage`; nothing is written if None.
     """
 
     data: Path | None = None
@@ -73,8 +75,8 @@ class Seen:
     vgg: float | None
 
 
-Coder = Callable[[Pixels, int], tuple[int, Pixels] | None]
-"""From pixels and a number of bytes to the bytes that a file took and what it decodes to; None if none is so small."""
+Distance = Callable[[Pixels], float | None]
+"""From what is decoded to how far it is from the picture."""
 
 
 def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
@@ -87,32 +89,35 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     """
     files = picture_files(settings.data, settings.limit)
     judge = _judge(settings)
+    coders = dict(_coders(settings))
     seen: list[Seen] = []
     shown: dict[float, list[dict[str, Pixels]]] = {rate: [] for rate in settings.rates}
-    for rate in settings.rates:
-        coders = dict(_coders(settings))
-        for file in files:
-            pixels = read_pixels(file)
+    for file in files:
+        pixels = read_pixels(file)
+        distance = judge(pixels)
+        fits = {name: coder(pixels) for name, coder in coders.items()}
+        for rate in settings.rates:
             row = {ORIGINAL: pixels}
-            for name, coder in coders.items():
-                coded = coder(pixels, math.floor(rate * pixels.shape[0] * pixels.shape[1] / 8))
+            for name, fit in fits.items():
+                coded = fit(math.floor(rate * pixels.shape[0] * pixels.shape[1] / 8))
                 if coded is not None:
                     row[name] = coded[1]
-                    seen.append(_compare(name, rate, file.name, pixels, *coded, judge))
+                    seen.append(_compare(name, rate, file.name, pixels, *coded, distance))
             shown[rate].append(row)
     summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
     record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
     if settings.out is not None:
-        write_json(settings.out / "codec_seen.json", record)
+        name = f"codec_seen_{'skimage' if settings.data is None else settings.data.name}"
+        write_json(settings.out / f"{name}.json", record)
         for rate, rows in shown.items():
-            _sheet(rows, settings.out / f"codec_seen_{rate:g}.png")
+            _sheet(rows, settings.out / f"{name}_{rate:g}.png")
         echo(f"\n{settings.out}")
     return record
 
 
-def _coders(settings: Settings) -> Iterator[tuple[str, Coder]]:
+def _coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):
@@ -120,7 +125,7 @@ def _coders(settings: Settings) -> Iterator[tuple[str, Coder]]:
     yield from fitting(settings.slow_peers).items()
 
 
-def _ours(name: str, settings: Settings) -> Coder:
+def _ours(name: str, settings: Settings) -> Fitting:
     from img2img.tasks.compress import Compressor, Decompressor, Target
 
     compressor = Compressor.from_pretrained(name, device=settings.device, precision=settings.precision)
@@ -133,13 +138,13 @@ def _ours(name: str, settings: Settings) -> Coder:
             return None
         return len(data), decompressor.decompress(data).samples
 
-    return code
+    return lambda pixels: partial(code, pixels)
 
 
-def _judge(settings: Settings) -> Callable[[Pixels, Pixels], float] | None:
-    """The distance in a VGG-19's features, as benchmarks of translation have it."""
+def _judge(settings: Settings) -> Callable[[Pixels], Distance]:
+    """Distances from a picture in a VGG-19's features, as benchmarks of translation have them; None without a judge."""
     if settings.judge is None:
-        return None
+        return lambda _: lambda _: None
     import torch
 
     from img2img.metrics.features import feature_distance
@@ -150,13 +155,15 @@ def _judge(settings: Settings) -> Callable[[Pixels, Pixels], float] | None:
     descriptor = load_descriptor("vgg19", weights=settings.judge, device=where, normalised=False)
 
     @torch.inference_mode()
-    def distance(pixels: Pixels, decoded: Pixels) -> float:
-        found, wanted = (
-            descriptor(torch.from_numpy(_planes(each) / np.float32(255))[None].to(where)) for each in (decoded, pixels)
-        )
-        return feature_distance(found, wanted)
+    def features(pixels: Pixels) -> Sequence[torch.Tensor]:
+        found: Sequence[torch.Tensor] = descriptor(torch.from_numpy(_planes(pixels) / np.float32(255))[None].to(where))
+        return found
 
-    return distance
+    def of(pixels: Pixels) -> Distance:
+        wanted = features(pixels)
+        return lambda decoded: feature_distance(features(decoded), wanted)
+
+    return of
 
 
 def _planes(pixels: Pixels) -> np.ndarray:
@@ -171,7 +178,7 @@ def _compare(
     pixels: Pixels,
     size: int,
     decoded: Pixels,
-    judge: Callable[[Pixels, Pixels], float] | None,
+    distance: Distance,
 ) -> Seen:
     planes = _planes(pixels), _planes(decoded)
     return Seen(
@@ -182,7 +189,7 @@ def _compare(
         psnr=psnr(*planes, data_range=255),
         ms_ssim=ms_ssim(*planes, data_range=255) if min(pixels.shape[:2]) >= SMALLEST else None,
         ssimulacra2=ssimulacra2(*planes, data_range=255),
-        vgg=judge(pixels, decoded) if judge else None,
+        vgg=distance(decoded),
     )
 
 

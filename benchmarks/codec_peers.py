@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -66,15 +67,15 @@ def peers(slow: bool = False) -> list[PictureCodec]:
     return found
 
 
-Fitting: TypeAlias = Callable[[Pixels, int], "tuple[int, Pixels] | None"]
-"""The best file of at most so many bytes: how many it has, and what it decodes to; None if the smallest has more."""
+Fitting: TypeAlias = Callable[[Pixels], Callable[[int], "tuple[int, Pixels] | None"]]
+"""Of a picture the best file of at most so many bytes: how many it has, what it decodes to; None if there is none."""
 
 
 def fitting(slow: bool = False) -> dict[str, Fitting]:
     """Codecs that make the best file of so many bytes, by their own knob; those that this machine has.
 
     Args:
-        slow: also AVIF at speed 2, as it is and tuned for PSNR or SSIM.
+        slow: also AVIF at speed 2, as it is and tuned for SSIM.
     """
     from PIL import features
 
@@ -83,7 +84,7 @@ def fitting(slow: bool = False) -> dict[str, Fitting]:
     found: dict[str, Fitting] = {}
     if features.check("avif"):
         found["AVIF"] = _fitting(_pillow("AVIF", "AVIF", percent))
-        tunes = ({}, {"tune": "psnr"}, {"tune": "ssim"}) if slow else ()
+        tunes = ({}, {"tune": "ssim"}) if slow else ()
         for advanced in tunes:
             name = ", ".join(["AVIF, speed 2", *(f"tune={tune}" for tune in advanced.values())])
             found[name] = _fitting(_pillow(name, "AVIF", percent, speed=2, advanced=advanced))
@@ -98,18 +99,25 @@ def fitting(slow: bool = False) -> dict[str, Fitting]:
 def _fitting(codec: PictureCodec) -> Fitting:
     """By halving the list of settings: files grow with it, nearly always; the one returned is never too large."""
 
-    def best(pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
-        low, high, found = 0, len(codec.settings) - 1, None
-        while low <= high:
-            middle = (low + high) // 2
-            data = codec.encode(pixels, codec.settings[middle])
-            if len(data) <= most:
-                found, low = data, middle + 1
-            else:
-                high = middle - 1
-        return None if found is None else (len(found), codec.decode(found))
+    def fit(pixels: Pixels) -> Callable[[int], tuple[int, Pixels] | None]:
+        @cache  # several sizes ask for the same settings
+        def encoded(setting: float) -> bytes:
+            return codec.encode(pixels, setting)
 
-    return best
+        def best(most: int) -> tuple[int, Pixels] | None:
+            low, high, found = 0, len(codec.settings) - 1, None
+            while low <= high:
+                middle = (low + high) // 2
+                data = encoded(codec.settings[middle])
+                if len(data) <= most:
+                    found, low = data, middle + 1
+                else:
+                    high = middle - 1
+            return None if found is None else (len(found), codec.decode(found))
+
+        return best
+
+    return fit
 
 
 def _pillow(name: str, format: str, settings: Sequence[float], **options: Any) -> PictureCodec:

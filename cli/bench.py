@@ -309,7 +309,7 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
 )
 @_limit
 @_judge
-@click.option("--slow-peers", is_flag=True, help="Also AVIF at speed 2, and tuned for PSNR or SSIM.")
+@click.option("--slow-peers", is_flag=True, help="Also AVIF at speed 2, as it is and tuned for SSIM.")
 @_out_folder("Write the scores as JSON and a sheet of pictures for each rate into this folder.")
 @options.device
 @options.precision

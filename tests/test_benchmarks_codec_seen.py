@@ -34,11 +34,12 @@ def test_ssimulacra2_falls_with_the_noise() -> None:
 
 def test_peers_use_the_bytes_they_may() -> None:
     for name, coder in fitting().items():
-        coded = coder(PHOTO, 2500)
+        fit = coder(PHOTO)
+        coded = fit(2500)
         assert coded is not None, name
         assert 1800 < coded[0] <= 2500
         assert coded[1].shape == PHOTO.shape
-        assert coder(PHOTO, 10) is None
+        assert fit(10) is None
 
 
 def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
@@ -58,5 +59,5 @@ def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
     assert ours["ms_ssim"] is None  # too small
     assert (str(model), 0.02) not in rows  # no file is so small
     assert rows["AVIF", 2.0]["ssimulacra2"] > 30
-    assert json.loads((tmp_path / "out" / "codec_seen.json").read_text())["scores"]
-    assert (tmp_path / "out" / "codec_seen_2.png").is_file()
+    assert json.loads((tmp_path / "out" / "codec_seen_pictures.json").read_text())["scores"]
+    assert (tmp_path / "out" / "codec_seen_pictures_2.png").is_file()
