@@ -4,6 +4,9 @@ For each picture and each rate every codec makes the best file that is no larger
 `Target(max_bytes=...)`, the others by the highest setting of theirs that fits. What is decoded from it is compared
 with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of a VGG-19, and put on a sheet beside it.
 A codec whose smallest file is too large has no result there; a row is of the pictures that all codecs have.
+
+BD-rates say how many per cent more bytes than AVIF's a codec needs for the same value of each measure, on average over
+the values that both reach at these rates.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +24,11 @@ import numpy as np
 from img2img.errors import UnreachableError
 from img2img.images import Picture
 from img2img.metrics import ms_ssim, psnr
+from img2img.metrics.bitrate import bd_rate
 from img2img.metrics.ms_ssim import SMALLEST
 from img2img.metrics.ssimulacra2 import ssimulacra2
 
-from .codec_peers import Fitting, Pixels, fitting
+from .codec_peers import Fitting, Pixels, chosen_of, fitting
 from .codec_rate_distortion import read_pixels
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
@@ -31,7 +36,15 @@ from .sheets import contact_sheet
 
 RATES = (0.08, 0.15, 0.25)
 SHEET_SIDE = 384  # pixels of a picture on a sheet
-ORIGINAL = "original"
+ORIGINAL, REFERENCE = "original", "AVIF"
+
+RISING: dict[str, Callable[[float], float]] = {
+    "psnr": float,
+    "ms_ssim": lambda value: -10 * math.log10(1 - value),
+    "ssimulacra2": float,
+    "vgg": lambda value: -10 * math.log10(value),
+}
+"""Each measure as a number that rises with the quality, MS-SSIM and the distance in features in dB."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Settings:
         limit: only the first so many pictures, by name.
         judge: file of a VGG-19; without it no distance in features.
         slow_peers: also AVIF at speed 2, as it is and tuned for SSIM (minutes a picture).
+        only: names of the peers to measure; all without.
         device, precision: as for `Compressor.from_pretrained`.
         out: folder for `codec_seen_NAME.json` and a sheet for each rate, NAME that of the data's folder or
             `skimage`; nothing is written if None.
@@ -56,6 +70,7 @@ class Settings:
     limit: int | None = None
     judge: Path | None = None
     slow_peers: bool = False
+    only: Sequence[str] = ()
     device: str = "auto"
     precision: str = "auto"
     out: Path | None = None
@@ -105,9 +120,12 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
                     seen.append(_compare(name, rate, file.name, pixels, *coded, distance))
             shown[rate].append(row)
     summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
-    record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
+    rates = against_avif(summary)
+    record = new_record("codec-seen", settings, files, summary=summary, bd_rates=rates, scores=list(map(asdict, seen)))
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
+    if rates:
+        echo(f"\nBD-rate against {REFERENCE}, %\n\n{_rates_table(rates)}")
     if settings.out is not None:
         name = f"codec_seen_{'skimage' if settings.data is None else settings.data.name}"
         write_json(settings.out / f"{name}.json", record)
@@ -122,7 +140,7 @@ def _coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
 
     for name in settings.models if settings.models is not None else names("compress"):
         yield name, _ours(name, settings)
-    yield from fitting(settings.slow_peers).items()
+    yield from chosen_of(fitting(settings.slow_peers), settings.only).items()
 
 
 def _ours(name: str, settings: Settings) -> Fitting:
@@ -208,6 +226,36 @@ def means(seen: Sequence[Seen]) -> list[dict[str, Any]]:
             row[name] = float(np.mean(values)) if values and None not in values else None
         rows.append(row)
     return rows
+
+
+def against_avif(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """BD-rates by each measure, of rows of `means` at several rates; None where codecs have no values in common."""
+    codecs = list(dict.fromkeys(row["codec"] for row in rows))
+    if REFERENCE not in codecs or len({row["rate"] for row in rows}) < 2 or find_spec("bjontegaard") is None:
+        return []
+
+    def rate(codec: str, measure: str) -> float | None:
+        lines = [_line([row for row in rows if row["codec"] == each], measure) for each in (REFERENCE, codec)]
+        return bd_rate(*lines)
+
+    return [{"codec": codec} | {name: rate(codec, name) for name in RISING} for codec in codecs if codec != REFERENCE]
+
+
+def _line(rows: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, float]]:
+    """Bytes and quality of one codec, as long as both rise."""
+    line: list[tuple[float, float]] = []
+    for row in rows:
+        if row[measure] is None:
+            return []
+        point = row["bytes"], RISING[measure](row[measure])
+        if not line or (point[0] > line[-1][0] and point[1] > line[-1][1]):
+            line.append(point)
+    return line
+
+
+def _rates_table(rates: Sequence[dict[str, Any]]) -> str:
+    cells = [[row["codec"], *("" if row[name] is None else f"{row[name]:+.1f}" for name in RISING)] for row in rates]
+    return markdown_table(["codec", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG"], cells)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

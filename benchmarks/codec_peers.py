@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from img2img.errors import Img2ImgError
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """(H, W, 1) grey or (H, W, 3) RGB."""
@@ -65,6 +67,20 @@ def peers(slow: bool = False) -> list[PictureCodec]:
         if slow:
             found.append(_pillow("AVIF, speed 2, tune=psnr", "AVIF", _AVIF, speed=2, advanced={"tune": "psnr"}))
     return found
+
+
+T = TypeVar("T")
+
+
+def chosen_of(codecs: Mapping[str, T], only: Sequence[str]) -> dict[str, T]:
+    """Codecs by name, of which some are wanted; all if nothing is said.
+
+    Raises:
+        Img2ImgError: one of those wanted is not there.
+    """
+    if strange := [name for name in only if name not in codecs]:
+        raise Img2ImgError(f"no codec {strange[0]!r} here: there are {', '.join(codecs)}")
+    return {name: codec for name, codec in codecs.items() if not only or name in only}
 
 
 Fitting: TypeAlias = Callable[[Pixels], Callable[[int], "tuple[int, Pixels] | None"]]

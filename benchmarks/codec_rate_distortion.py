@@ -29,7 +29,7 @@ from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate, bits_per_pixel
 from img2img.metrics.ms_ssim import SMALLEST
 
-from .codec_peers import PUBLISHED, REFERENCE, PictureCodec, Pixels, peers
+from .codec_peers import PUBLISHED, REFERENCE, PictureCodec, Pixels, chosen_of, peers
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
 
@@ -51,6 +51,7 @@ class Settings:
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
         slow_peers: also AVIF at its best for PSNR (seconds per picture).
+        only: names of the peers to measure; all without.
         device, precision: as for `Compressor.from_pretrained`.
         out: folder for `codec.json` and `codec_curve.png`; nothing is written if None.
     """
@@ -62,6 +63,7 @@ class Settings:
     limit: int | None = None
     peers: bool = True
     slow_peers: bool = False
+    only: Sequence[str] = ()
     device: str = "auto"
     precision: str = "auto"
     out: Path | None = None
@@ -132,10 +134,11 @@ def run(settings: Settings, echo: Callable[[str], None] = print, others: Sequenc
     Raises:
         ImageError: there are no pictures, or one cannot be read.
         WeightsError: a model cannot be loaded.
-        Img2ImgError: a codec failed.
+        Img2ImgError: a codec failed, or `only` names one that is not here.
     """
     files = picture_files(settings.data, settings.limit)
-    known = [*(peers(settings.slow_peers) if settings.peers else []), *_models(settings)]
+    found = {peer.name: peer for peer in (peers(settings.slow_peers) if settings.peers else ())}
+    known = [*chosen_of(found, settings.only).values(), *_models(settings)]
     scores = list(_measure(files, [*known, *others]))
     curves = summarise(scores)
     if settings.data is not None and settings.data.resolve().name == "kodak" and len(files) == 24:

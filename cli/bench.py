@@ -230,6 +230,9 @@ def unknown(**settings: Any) -> None:
 _codecs = _models_of("compress", "Weights to measure; may be given several times.  [default: all]")
 
 
+_only = click.option("--peer", "only", multiple=True, metavar="NAME", help="Of other codecs only this; several times.")
+
+
 @bench.command()
 @_data
 @_codecs
@@ -245,6 +248,7 @@ _codecs = _models_of("compress", "Weights to measure; may be given several times
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")
+@_only
 @_out_folder("Write the points as JSON and the curves as a picture into this folder.")
 @options.device
 @options.precision
@@ -310,6 +314,7 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
 @_limit
 @_judge
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at speed 2, as it is and tuned for SSIM.")
+@_only
 @_out_folder("Write the scores as JSON and a sheet of pictures for each rate into this folder.")
 @options.device
 @options.precision

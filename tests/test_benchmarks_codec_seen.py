@@ -10,7 +10,8 @@ from skimage import data as photographs
 from untrained_codec import write_codec
 
 from img2img.benchmarks import codec_equal_bytes
-from img2img.benchmarks.codec_peers import fitting
+from img2img.benchmarks.codec_peers import chosen_of, fitting
+from img2img.errors import Img2ImgError
 from img2img.images import Picture, write_picture
 
 pytest.importorskip("ssimulacra2")
@@ -40,6 +41,25 @@ def test_peers_use_the_bytes_they_may() -> None:
         assert 1800 < coded[0] <= 2500
         assert coded[1].shape == PHOTO.shape
         assert fit(10) is None
+
+
+def test_half_the_bytes_for_the_same_is_half() -> None:
+    measures = [(22, 0.8, 10, 0.5), (25, 0.9, 30, 0.25), (28, 0.95, 50, 0.12), (31, 0.97, 70, 0.06)]
+    names = ("psnr", "ms_ssim", "ssimulacra2", "vgg")
+    rows = [
+        {"codec": codec, "rate": rate, "bytes": share * 1000 * 2**rate, **dict(zip(names, values, strict=True))}
+        for rate, values in enumerate(measures)
+        for codec, share in (("AVIF", 1), ("other", 0.5))
+    ]
+    (other,) = codec_equal_bytes.against_avif(rows)
+    assert [other[name] for name in names] == pytest.approx([-50] * 4)
+    assert codec_equal_bytes.against_avif([row for row in rows if row["codec"] != "AVIF"]) == []
+
+
+def test_a_peer_that_is_not_here_is_named() -> None:
+    assert list(chosen_of({"a": 1, "b": 2}, ["b"])) == ["b"]
+    with pytest.raises(Img2ImgError, match="no codec 'c' here: there are a, b"):
+        chosen_of({"a": 1, "b": 2}, ["c"])
 
 
 def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
