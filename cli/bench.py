@@ -326,6 +326,28 @@ def codec_seen(models: tuple[str, ...], **settings: Any) -> None:
     codec_equal_bytes.run(codec_equal_bytes.Settings(models=models or None, **settings), echo=click.echo)
 
 
+@bench.command("codec-rounds")
+@_data
+@_codecs
+@click.option(
+    "--quality", "qualities", type=Numbers(click.IntRange(1, 100)), default="50,80", show_default=True, help="Of ours."
+)
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Times a picture is coded.")
+@click.option("--side", type=click.IntRange(1), help="Only the middle of each picture, so many pixels wide and high.")
+@_limit
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
+@_only
+@_out
+@options.device
+@options.precision
+@debug
+def codec_rounds(models: tuple[str, ...], **settings: Any) -> None:
+    """What is lost when a picture is coded, decoded, and coded again, ten times and more."""
+    from img2img.benchmarks import codec_rounds
+
+    codec_rounds.run(codec_rounds.Settings(models=models or None, **settings), echo=click.echo)
+
+
 _segmenter = click.option(
     "--segmenter",
     type=click.Path(file_okay=False, path_type=Path),

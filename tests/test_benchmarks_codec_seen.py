@@ -9,7 +9,7 @@ import pytest
 from skimage import data as photographs
 from untrained_codec import write_codec
 
-from img2img.benchmarks import codec_equal_bytes
+from img2img.benchmarks import codec_equal_bytes, codec_rounds
 from img2img.benchmarks.codec_peers import chosen_of, fitting
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, write_picture
@@ -81,3 +81,18 @@ def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
     assert rows["AVIF", 2.0]["ssimulacra2"] > 30
     assert json.loads((tmp_path / "out" / "codec_seen_pictures.json").read_text())["scores"]
     assert (tmp_path / "out" / "codec_seen_pictures_2.png").is_file()
+
+
+def test_rounds_start_at_like_sizes_and_count_from_the_original(tmp_path: Path) -> None:
+    write_picture(Picture(PHOTO), tmp_path / "0.png", "png")
+    model = write_codec(tmp_path)
+    settings = codec_rounds.Settings(
+        tmp_path, [str(model)], (60,), rounds=3, side=80, only=["WebP"], device="cpu", out=tmp_path / "out"
+    )
+    rows = codec_rounds.run(settings, lambda line: None)["rows"]
+    assert [row["codec"] for row in rows] == [str(model), "WebP"]
+    assert 0.5 < rows[1]["bytes"][0] / rows[0]["bytes"][0] < 2
+    for row in rows:
+        assert len(row["psnr"]) == 3
+        assert row["psnr"][0] >= row["psnr"][2] > 15
+    assert (tmp_path / "out" / "codec_rounds.json").is_file()

@@ -25,12 +25,15 @@ from .coder import Decoder, Encoder
 from .latents import Group, Latents
 from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
-from .tiles import Transforms, latent_boxes, needed, tile_shape
+from .tiles import MARGIN, Transforms, latent_boxes, needed, tile_shape
 
 KMAC_PER_PIXEL = 11.0  # of either transform
 TILE = 1024  # pixels; 64 more or less would do as well
 RATES = 65535  # the highest rate in a file
 PREVIEW = 4  # by how much smaller a preview is
+# How far from the middle of their bins, in steps, latents lie at most if the picture was decoded from such a file:
+# 0.17 to 0.22 on crops of three photographs at qualities 20 to 100, 0.29 to 0.32 the first time.
+CENTRED = 0.25
 
 
 @dataclass(frozen=True)
@@ -268,7 +271,40 @@ class _Coding:
     def _quantised(self, rate: int) -> Iterator[list[Latents]]:
         for i, row in enumerate(self.boxes):
             latents = self.latents[i] if self.latents else (self._analyse(box) for box in row)
-            yield [self.model.coding.choose(y, rate, self.effort) for y in latents]
+            yield [self._choose(y, box, rate) for y, box in zip(latents, row, strict=True)]
+
+    def _choose(self, y: np.ndarray, box: Box, rate: int) -> Latents:
+        """Quantised latents; nearly those that a picture was decoded from, if it was, and from a file of this rate.
+
+        Analysis is not quite the inverse of synthesis. What is decoded and analysed anew is off by a tenth of a step,
+        more where a latent is large, always nearer to 0: over ten rounds the picture would fade. So that is undone.
+        """
+        latents = self.model.coding.choose(y, rate, self.effort)
+        step, _ = self.model.coding.steps(rate)
+        if not self.effort or not latents.off_centre(y, step) < CENTRED:
+            return latents
+        return self.model.coding.choose(y - self._fading(latents, box, step), rate, self.effort)
+
+    def _fading(self, latents: Latents, box: Box, step: np.ndarray) -> np.ndarray:
+        """How far latents (M, h, w) are from the middle of their bins once a tile is decoded and analysed anew.
+
+        0 beside other tiles: what is decoded there depends on these.
+        """
+        stride, picture, reach = self.model.stride, self.picture, 2 * MARGIN
+        sides = [(box.top, box.bottom, picture.height), (box.left, box.right, picture.width)]
+        height, width = (min(end * stride, side) - begin * stride for begin, end, side in sides)
+        alone = Picture(np.empty((height, width, picture.channels), picture.samples.dtype))
+        whole = Box(0, box.height, 0, box.width)
+        for place, samples in decoded(self.transforms, [latents.y_hat], [[whole]], alone):
+            alone.samples[place] = samples
+        rows, columns = (
+            slice(reach if begin else 0, end - begin - (reach if end * stride < side else 0))
+            for begin, end, side in sides
+        )
+        off = np.zeros_like(latents.y_hat)
+        middle = latents.expected + latents.symbols * step
+        off[:, rows, columns] = (self.transforms.analyse(alone, whole) - middle)[:, rows, columns]
+        return off
 
     def _tile(self, latents: Latents) -> Tile:
         encoder = Encoder(self.model.coding.chooser.tables)
