@@ -348,6 +348,21 @@ def codec_rounds(models: tuple[str, ...], **settings: Any) -> None:
     codec_rounds.run(codec_rounds.Settings(models=models or None, **settings), echo=click.echo)
 
 
+@bench.command("codec-hostile")
+@_codecs
+@_rounds(3)
+@click.option("--engine", type=click.Choice(("auto", "onnx", "torch")), default="auto", show_default=True)
+@_out
+@options.device
+@options.precision
+@debug
+def codec_hostile(models: tuple[str, ...], **settings: Any) -> None:
+    """What valid files cost at worst that were made to be dear: odd tiles, strips, absurd numbers."""
+    from img2img.benchmarks import codec_hostile
+
+    codec_hostile.run(codec_hostile.Settings(models=models or None, **settings), echo=click.echo)
+
+
 _segmenter = click.option(
     "--segmenter",
     type=click.Path(file_okay=False, path_type=Path),

@@ -1,6 +1,7 @@
 """Pictures through real bytes and back: every size and kind, tiles without seams, targets, damage."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +386,11 @@ def test_a_photograph_is_told_from_one_that_was_decoded(shipped: Compressor, rea
         assert (coding.choose(y, rate).off_centre(y, coding.steps(rate)[0]) < CENTRED) == again
     flat = Picture(np.full((64, 64, 3), 128, np.uint8))
     assert reader.decompress(shipped.compress(flat).data).samples.std() < 2
+
+
+def test_every_quality_costs_more_than_the_one_below_and_is_better(shipped: Compressor, reader: Decompressor) -> None:
+    picture = Picture(np.ascontiguousarray(photographs.astronaut()[:112, 200:328]))
+    files = [shipped.compress(picture, Target(quality=quality)).data for quality in range(1, 101)]
+    assert all(len(small) <= len(large) for small, large in pairwise(files))
+    decibels = [psnr(reader.decompress(data), picture) for data in files]
+    assert all(low < high for low, high in pairwise(decibels))
