@@ -348,6 +348,20 @@ def codec_rounds(models: tuple[str, ...], **settings: Any) -> None:
     codec_rounds.run(codec_rounds.Settings(models=models or None, **settings), echo=click.echo)
 
 
+@bench.command("codec-views")
+@_codecs
+@click.option("--size", "sizes", type=Size(), multiple=True, help="Of pictures; may be repeated.  [default: two sizes]")
+@_rounds(1)
+@_out
+@debug
+def codec_views(models: tuple[str, ...], sizes: tuple[tuple[int, int], ...], **settings: Any) -> None:
+    """Seconds and memory of coding, of decoding all of a file, a preview, a region, half of it."""
+    from img2img.benchmarks import codec_views
+
+    chosen = {"sizes": sizes} if sizes else {}
+    codec_views.run(codec_views.Settings(models=models or None, **chosen, **settings), echo=click.echo)
+
+
 @bench.command("codec-hostile")
 @_codecs
 @_rounds(3)

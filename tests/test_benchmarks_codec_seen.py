@@ -9,10 +9,12 @@ import pytest
 from skimage import data as photographs
 from untrained_codec import write_codec
 
-from img2img.benchmarks import codec_equal_bytes, codec_rounds
+from img2img.benchmarks import codec_equal_bytes, codec_hostile, codec_rounds, codec_views
 from img2img.benchmarks.codec_peers import chosen_of, fitting
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, write_picture
+from img2img.tasks.compress import Compressor, Decompressor
+from img2img.tasks.compress.bitstream import read_stream
 
 pytest.importorskip("ssimulacra2")
 from img2img.metrics.ssimulacra2 import ssimulacra2
@@ -96,3 +98,22 @@ def test_rounds_start_at_like_sizes_and_count_from_the_original(tmp_path: Path) 
         assert len(row["psnr"]) == 3
         assert row["psnr"][0] >= row["psnr"][2] > 15
     assert (tmp_path / "out" / "codec_rounds.json").is_file()
+
+
+def test_files_made_to_be_dear_are_valid(tmp_path: Path) -> None:
+    compressor = Compressor.from_pretrained(write_codec(tmp_path), "cpu", "fp32")
+    reader = Decompressor("cpu", "fp32", [tmp_path / "untrained.safetensors"])
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (33, 300, 3)).astype(np.uint8))
+    strips = codec_hostile.in_tiles(compressor, picture, (304, 32))
+    assert read_stream(strips).tile_count == 2
+    assert reader.decompress(strips).samples.shape == (33, 300, 3)
+    absurd = codec_hostile.extreme(compressor, picture, 1e8)
+    assert len(absurd) > 3 * len(strips)
+    assert reader.decompress(absurd).samples.shape == (33, 300, 3)
+
+
+def test_views_are_timed_as_commands(tmp_path: Path) -> None:
+    record = codec_views.run(codec_views.Settings(["codec-fast"], [(520, 512)], out=tmp_path), lambda line: None)
+    assert [row["what"].split()[0] for row in record["rows"]] == ["compress"] + 4 * ["decompress"]
+    assert all(row["cpu_seconds"] > 0 and row["peak_mb"] > 50 for row in record["rows"])
+    assert (tmp_path / "codec_views.json").is_file()
