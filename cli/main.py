@@ -9,6 +9,7 @@ import click
 
 import img2img
 from img2img.register import TASKS
+from img2img.runtime import share_the_machine
 
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
@@ -110,3 +111,4 @@ class LazyGroup(click.Group):
 @debug
 def main() -> None:
     """Turn images into better or other images with trained networks."""
+    share_the_machine()

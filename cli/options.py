@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from img2img.choices import DEFAULT_QUALITY, DEVICES, ENGINES, FORMATS, MAX_PIXELS, METADATA, PRECISIONS
 from img2img.errors import OptionError
 from img2img.keeping import Keeping as Keeping
+from img2img.runtime import share_the_machine
 
 from .batch import BatchOptions
 from .debug import debug
@@ -307,6 +308,7 @@ def computing_in_tiles(command: Callable[..., None]) -> Callable[..., None]:
 
 def _computing(command: Callable[..., None], **options: Callable[[Any], Any]) -> Callable[..., None]:
 
+    @threads
     @wraps(command)
     def collected(**values: Any) -> None:
         command(computing={name: values.pop(name) for name in options}, **values)
@@ -315,6 +317,20 @@ def _computing(command: Callable[..., None], **options: Callable[[Any], Any]) ->
         collected = option(collected)
     return collected
 
+
+def _use_threads(_ctx: click.Context, _param: click.Parameter, number: int | None) -> None:
+    if number is not None:
+        share_the_machine(number)
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    expose_value=False,
+    callback=_use_threads,
+    help="That compute at the same time.  [default: OMP_NUM_THREADS, else the cores that it may use]",
+)
 
 engine = click.option(
     "--engine",

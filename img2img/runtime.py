@@ -143,14 +143,43 @@ def _compute_alone() -> None:
         torch.set_num_threads(1)
 
 
+def share_the_machine(number: int | None = None) -> None:
+    """Decide, before libraries that compute are imported, how many threads they have and that these wait asleep.
+
+    Threads that spin while they wait take processors from other programs; so do more threads than there are cores for
+    them, as where a container has a few cores of many. What the environment says already stays.
+
+    Args:
+        number: of threads, whatever the environment says.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # PyTorch's OpenMP reads it when it is loaded
+    if number is not None:
+        os.environ["OMP_NUM_THREADS"] = str(number)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads()))
+
+
 def threads() -> int:
     """How many threads a computation gets: OMP_NUM_THREADS, else the cores that this process may run on.
 
-    Two hardware threads of one core count once: they share its arithmetic.
+    Two hardware threads of one core count once: they share its arithmetic. A container (cgroup 2) may have less time
+    than its cores would have.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if asked.isdigit() and int(asked):
         return int(asked)
+    return max(1, min(_cores(), _allowed()))
+
+
+def _allowed() -> int:
+    """Of how many processors a container may have the time, rounded up; more than any machine has where no limit is."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no container, or one whose limit is `max`: none
+        return 2**20
+
+
+def _cores() -> int:
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     usable = os.sched_getaffinity(0)

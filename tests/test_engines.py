@@ -214,3 +214,20 @@ def test_who_asks_for_pytorch_where_it_is_not_hears_how_to_get_it(tmp_path: Path
     assert done.returncode != 0
     assert done.stderr.strip().endswith("needs PyTorch: pip install 'img2img-suite[torch]'")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_threads_are_those_asked_for_or_allowed_and_wait_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    from img2img import runtime
+
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    cores = runtime.threads()
+    monkeypatch.setattr(runtime, "_allowed", lambda: 1)
+    assert runtime.threads() == 1 <= cores
+    runtime.share_the_machine()
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_POLICY"]) == ("1", "PASSIVE")
+    runtime.share_the_machine(3)
+    assert runtime.threads() == 3
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    runtime.share_the_machine()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

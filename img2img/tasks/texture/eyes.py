@@ -25,7 +25,6 @@ def pick_eye(
     device: str = "auto",
     precision: str = "auto",
     needs_torch: str = "",
-    pixels: int = 0,
 ) -> Eye:
     """The eye of these names.
 
@@ -36,7 +35,6 @@ def pick_eye(
         device: auto, cpu, cuda or mps; onnx knows only the CPU.
         precision: auto, fp32 or bf16; onnx knows only fp32.
         needs_torch: what onnx cannot do, in words, if it is wanted.
-        pixels: that are computed, all steps counted; auto decides by it.
 
     Raises:
         WeightsError: the weights are missing, damaged or for something else, or have no graphs for onnxruntime.

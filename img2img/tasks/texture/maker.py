@@ -78,9 +78,8 @@ class TextureMaker:
         means, job = self.means, self.job
         trains = job.method == "network" and not means.net
         needs_torch = "the method network" if trains else "the loss swd" if job.chosen_loss == "swd" else ""
-        pixels = job.size[0] * job.size[1] * job.chosen_steps(len(job.mix or (1,)))
         of = means.descriptor, means.weights, means.engine, means.device, means.precision
-        return _texture(*of, needs_torch, pixels)
+        return _texture(*of, needs_torch)
 
     @cached_property
     def network(self) -> TextureNetwork | None:
@@ -234,10 +233,10 @@ class TextureMaker:
 
 @lru_cache(maxsize=2)
 def _texture(
-    descriptor: str, weights: str | None, engine: str, device: str, precision: str, needs_torch: str, pixels: int
+    descriptor: str, weights: str | None, engine: str, device: str, precision: str, needs_torch: str
 ) -> Texture:
     """A synthesiser; the latest stay loaded, for a process that makes textures one by one."""
     from .eyes import pick_eye
     from .pipeline import Texture
 
-    return Texture(pick_eye(descriptor, weights, engine, device, precision, needs_torch, pixels))
+    return Texture(pick_eye(descriptor, weights, engine, device, precision, needs_torch))
