@@ -1,4 +1,4 @@
-"""How our docstrings are shown on the site: `Example:` as code, `Shape:` as a list (see mkdocs.yml)."""
+"""How our docstrings are shown on the site: `Example:` as code, `Shape:` as a list, `References:` as text (see mkdocs.yml)."""
 
 import re
 import textwrap
@@ -7,6 +7,7 @@ from typing import Any
 import griffe
 
 SECTION = re.compile(r"^(?P<name>Shape|Example):\n(?P<body>(?:(?: +.*)?(?:\n|\Z))+)", re.MULTILINE)
+REFERENCES = re.compile(r"^References: ", re.MULTILINE)
 ITEM = re.compile(r"^([\w, ]+):", re.MULTILINE)
 
 
@@ -27,4 +28,4 @@ class Sections(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Of each module, class and function."""
         if obj.docstring is not None:
-            obj.docstring.value = SECTION.sub(shown, obj.docstring.value)
+            obj.docstring.value = REFERENCES.sub("**References:** ", SECTION.sub(shown, obj.docstring.value))

@@ -59,6 +59,12 @@ def test_figures_follow_the_records() -> None:
         results["renewed"](stale.replace("cbsd68", "cbsd86"))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_line_begins_with_a_figure(page: str) -> None:
+    # Markdown takes a comment at the beginning of a line for a block of HTML, which ends the paragraph.
+    assert re.findall(r"^\s*<!--(?:figure|end).*", read(page), re.MULTILINE) == []
+
+
 # The notebook is a history, and the changelog is one, too: what they say was so when it was written.
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ("CHANGELOG.md", "docs/training_notebook.md")])
 def test_no_score_is_repeated_by_hand(page: str) -> None:
