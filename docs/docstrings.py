@@ -1,4 +1,4 @@
-"""How our docstrings are shown on the site: `Example:` as code, `Shape:` as a list, `References:` as text (see mkdocs.yml)."""
+"""How docstrings are shown on the site: `Example:` as code, `Shape:` as a list, `References:` as text (mkdocs.yml)."""
 
 import re
 import textwrap
