@@ -38,6 +38,12 @@ TAIL = """
 - **What tells of the old pixels** is made to fit: orientation is applied, EXIF's size and thumbnail are
   renewed. PNG's tIME, bKGD, hIST, sBIT and oFFs and a JPEG's smaller previews are left out, since they would
   be false.
+- **JPEG XL.** The bindings that were tried write no profile and do not tell how long frames last: imagecodecs 2026.1
+  neither reads profiles, pillow-jxl-plugin 1.3.8 and pylibjxl 0.5 do (the former without animations, the latter in
+  8 bits). So a profile is said to be missing, and frames get a tenth of a second each, which the note says, too.
+- **In other programs.** One JPEG with EXIF, GPS, XMP, IPTC, comment, profile and resolution, written as jpg, png, tiff,
+  webp, avif and jxl by `denoise --strength 0`: exiftool 12.57 finds in each what the table says, and misses what the
+  note said; djxl 0.7 decodes the JPEG XL.
 - **Raw files** are developed by LibRaw with the camera's white balance, to 16-bit sRGB, not denoised by it.
 
 ## Damaged files
