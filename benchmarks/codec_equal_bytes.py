@@ -125,7 +125,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
     if rates:
-        echo(f"\nBD-rate against {REFERENCE}, %\n\n{_rates_table(rates)}")
+        echo(f"\nBD-rate against {REFERENCE}, %\n\n{rates_table(rates)}")
     if settings.out is not None:
         name = f"codec_seen_{'skimage' if settings.data is None else settings.data.name}"
         write_json(settings.out / f"{name}.json", record)
@@ -253,7 +253,8 @@ def _line(rows: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, flo
     return line
 
 
-def _rates_table(rates: Sequence[dict[str, Any]]) -> str:
+def rates_table(rates: Sequence[dict[str, Any]]) -> str:
+    """Of what `against_avif` gives."""
     cells = [[row["codec"], *("" if row[name] is None else f"{row[name]:+.1f}" for name in RISING)] for row in rates]
     return markdown_table(["codec", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG"], cells)
 

@@ -74,13 +74,18 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
                 {"codec": name, "file": what, "bytes": len(data), "seconds": seconds, "times": seconds / honest}
             )
     record = new_record("codec-hostile", settings, rows=rows)
-    cells = [
-        [row["codec"], row["file"], str(row["bytes"]), f"{row['seconds']:.2f}", f"{row['times']:.2f}"] for row in rows
-    ]
-    echo(markdown_table(["codec", "file", "bytes", "CPU s", "times the first"], cells))
+    echo(table(rows))
     if settings.out is not None:
         write_json(settings.out / "codec_hostile.json", record)
     return record
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each file."""
+    cells = [
+        [row["codec"], row["file"], str(row["bytes"]), f"{row['seconds']:.2f}", f"{row['times']:.2f}"] for row in rows
+    ]
+    return markdown_table(["codec", "file", "bytes", "CPU s", "times the first"], cells)
 
 
 def files(compressor: Compressor) -> Iterator[tuple[str, bytes]]:

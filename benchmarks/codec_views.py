@@ -53,15 +53,18 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
                     cost = min((cost_of(command) for _ in range(settings.rounds)), key=lambda cost: cost.cpu_seconds)
                     rows.append({"codec": model, "size": f"{size[0]}x{size[1]}", "what": what, **asdict(cost)})
     record = new_record("codec-views", settings, rows=rows)
-    echo(
-        markdown_table(
-            ["codec", "size", "command", "CPU s", "peak memory, MB"],
-            [[r["codec"], r["size"], r["what"], f"{r['cpu_seconds']:.2f}", f"{r['peak_mb']:.0f}"] for r in rows],
-        )
-    )
+    echo(table(rows))
     if settings.out is not None:
         write_json(settings.out / "codec_views.json", record)
     return record
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each command."""
+    return markdown_table(
+        ["codec", "size", "command", "CPU s", "peak memory, MB"],
+        [[r["codec"], r["size"], r["what"], f"{r['cpu_seconds']:.2f}", f"{r['peak_mb']:.0f}"] for r in rows],
+    )
 
 
 def _commands(model: str, width: int, height: int, folder: Path) -> list[tuple[str, list[str]]]:

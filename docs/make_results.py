@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from img2img.benchmarks import (
+    codec_equal_bytes,
+    codec_hostile,
     codec_rate_distortion,
+    codec_rounds,
     codec_speed,
+    codec_views,
     photographs,
     real_noise,
     speed,
@@ -166,6 +170,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "denoising commands": partial(commands, "speed"),
     "codecs": codecs,
     "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
+    "codecs at equal bytes": lambda: codec_equal_bytes.table(record("codec_seen_skimage")["summary"]),
+    "codecs against AVIF": lambda: codec_equal_bytes.rates_table(record("codec_seen_skimage")["bd_rates"]),
+    "codecs again and again": lambda: codec_rounds.table(record("codec_rounds")["rows"]),
+    "parts of files": lambda: codec_views.table(record("codec_views")["rows"]),
+    "files made to be dear": lambda: codec_hostile.table(record("codec_hostile")["rows"]),
     "codec commands": partial(commands, "codec_speed"),
     "colorize": lambda: translation.table(record("translate_colorize")["summary"]),
     "edges": lambda: translation.table(record("translate_edges")["summary"]),
