@@ -28,6 +28,7 @@ from .plan import STREAM, Existing, Job, Naming, Plan, make_plan
 from .progress import Progress
 from .report import say_error, say_note
 from .shard import Shard
+from .workers import Crew, Processes, Settings, Workers, shared_threads
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -49,6 +50,10 @@ class BatchOptions:
     json: bool
     files_from: str | None = None
     manifest: str | None = None
+    workers: int | None = None
+    ray: bool = False
+    num_cpus: float | None = None
+    num_gpus: float | None = None
 
     @property
     def existing(self) -> Existing:
@@ -83,6 +88,10 @@ def run(
     if (wanted := intercepted()) is not None and not wanted.planning:
         wanted.prepare = prepare
         return
+    if not batch.ray and batch.num_gpus is not None:
+        raise click.UsageError("--num-gpus is for --ray")
+    if not batch.ray and batch.num_cpus is not None and batch.workers is None:
+        raise click.UsageError("--num-cpus is for --workers and --ray")
     if batch.inputs and batch.files_from is not None:
         raise click.UsageError("INPUT and --files-from contradict each other: give one of them")
     if not batch.inputs and batch.files_from is None:
@@ -147,16 +156,33 @@ def _perform(
 
 def _pipeline(
     batch: BatchOptions, plan: Plan, prepare: Callable[[int], Task[X, Y]], progress: Progress | None
-) -> Pipeline[X, Y]:
+) -> Pipeline[X, Y] | Workers:
     same = progress is not None and progress.resumed
+    if batch.ray or batch.workers is not None:
+        return Workers(_crew(batch, prepare, same), plan.jobs)
     alone = len(plan.jobs) == 1 and progress is None
     # However many a manifest has left, they are computed as the others were.
     pictures = len(plan.jobs) if progress is None else MANY
     return Pipeline(prepare(pictures), plan.jobs, batch.jobs, batch.overwrite, same, alone)
 
 
+def _crew(batch: BatchOptions, prepare: Callable[[int], Task[X, Y]], same: bool) -> Crew:
+    count = batch.workers or 1
+    cores = shared_threads(count) if batch.num_cpus is None else max(1, int(batch.num_cpus))
+    settings = Settings(batch.jobs, batch.overwrite, same, cores, str(Path.cwd()))
+    if not batch.ray:
+        return Processes(prepare, count, settings)
+    from .on_ray import RayCrew
+
+    return RayCrew(prepare, batch.workers, settings, batch.num_cpus or 1.0, batch.num_gpus or 0.0)
+
+
 def _check_streams(batch: BatchOptions, plan: Plan) -> None:
-    if not any(job.target == STREAM for job in plan.jobs):
+    if not any(STREAM in (job.source, job.target) for job in plan.jobs[:1]):  # then it is the only one
+        return
+    if batch.ray or batch.workers is not None:
+        raise click.UsageError("standard input and output (-) are of this process: leave out --workers and --ray")
+    if plan.jobs[0].target != STREAM:
         return
     if batch.json:
         raise click.UsageError("--json and the result itself cannot both go to standard output: use -o FILE")

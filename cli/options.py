@@ -201,6 +201,21 @@ _MANY: tuple[Callable[[Any], Any], ...] = (
         type=click.Path(dir_okay=False),
         help="Take down here what is done, one JSON object a line; what is there already is not done again.",
     ),
+    click.option(
+        "--workers", type=click.IntRange(1, 4096), metavar="N", help="Compute in N processes.  [default: in this one]"
+    ),
+    click.option(
+        "--ray", is_flag=True, help="Workers are Ray's actors; RAY_ADDRESS names a cluster, else this machine."
+    ),
+    click.option(
+        "--num-cpus",
+        type=click.FloatRange(0, min_open=True),
+        metavar="X",
+        help="Cores of each worker.  [default: an equal share; with --ray 1]",
+    ),
+    click.option(
+        "--num-gpus", type=click.FloatRange(0), metavar="X", help="GPUs of each of Ray's actors.  [default: 0]"
+    ),
 )
 
 
