@@ -62,6 +62,7 @@ class RayCrew:
     def __init__(self, prepare: Prepare, count: int | None, settings: Settings, cpus: float, gpus: float) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user asks for it
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else runs on the machine goes first
         try:
             import ray
         except ImportError as error:

@@ -1,12 +1,15 @@
 """A command on the batch engine that needs no network: it turns text files into capitals.
 
 Imported by tests, and run as a script where a test needs a process of its own. What a file says decides what happens:
-`broken`, `bug`, `memory` fail while being read or computed; `wait` takes as many seconds as SHOUT_SECONDS says.
+`broken`, `bug`, `memory` fail while being read or computed; `wait` takes as many seconds as SHOUT_SECONDS says; `once`
+fails the first time, and `crash` kills the process, `crash once` the first time.
 """
 
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -35,6 +38,13 @@ def apply(text: str) -> tuple[str, dict[str, Any]]:
         raise ZeroDivisionError("a bug\nin two lines")
     if "memory" in text:
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+    if "once" in text and not Path("happened").exists():
+        Path("happened").touch()
+        if "crash" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(5, "Input/output error")
+    if "crash" in text and "once" not in text:
+        os.kill(os.getpid(), signal.SIGKILL)
     if "wait" in text:
         time.sleep(float(os.environ["SHOUT_SECONDS"]))
     return text.upper(), {"letters": len(text)}
