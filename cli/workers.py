@@ -89,7 +89,8 @@ class Workers:
         self._todo = iter(jobs)
         self._again: deque[Job] = deque()
         self._alone: deque[Job] = deque()
-        self._tries: Counter[str] = Counter()
+        self._failed: set[str] = set()
+        self._deaths: Counter[str] = Counter()
         self._held: list[deque[Job]] = [deque() for _ in range(crew.count)]
         self._suspecting: set[int] = set()  # workers that have one job alone
 
@@ -130,8 +131,8 @@ class Workers:
         self._suspecting.discard(worker)
         for result in results:
             job = self._held[worker].popleft()
-            if result.again and not self._tries[job.target]:
-                self._tries[job.target] += 1
+            if result.again and job.target not in self._failed:
+                self._failed.add(job.target)
                 self._again.append(job)
             else:
                 yield result
@@ -141,8 +142,8 @@ class Workers:
         lost = [*self._held[worker]]
         self._held[worker].clear()
         for job in lost:
-            self._tries[job.target] += 1
-            if len(lost) == 1 and self._tries[job.target] > 1:
+            self._deaths[job.target] += 1
+            if len(lost) == 1 and self._deaths[job.target] > 1:
                 yield Result(job, error=DIED)
             else:
                 self._alone.append(job)
