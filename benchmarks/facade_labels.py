@@ -25,19 +25,11 @@ from img2img.data.pairs import find_pairs, read_pair
 from img2img.data.patches import PatchSource
 from img2img.errors import TrainingError
 from img2img.metrics.segmentation import Confusion
+from img2img.tasks.translate.facade_colours import FACADE_COLOURS
 from img2img.training.photographs import center
 from img2img.training.recipe import Phase, Recipe
 
-# The colours go from blue over cyan, yellow and red to dark red. They were measured in the files of the pix2pix
-# release, whose JPEG blurs them.
-CLASSES = (
-    *("background", "facade", "window", "door", "cornice", "sill"),
-    *("balcony", "blind", "decoration", "moulding", "pillar", "shop"),
-)
-COLOURS = (
-    *((0, 0, 223), (0, 48, 255), (0, 128, 255), (0, 208, 255), (32, 255, 223), (112, 255, 143)),
-    *((192, 255, 63), (255, 239, 0), (255, 159, 0), (255, 79, 0), (252, 0, 0), (172, 0, 0)),
-)
+CLASSES, COLOURS = tuple(FACADE_COLOURS), tuple(FACADE_COLOURS.values())
 RECIPE = Recipe(
     name="facade-segmenter",
     task="segment",

@@ -27,7 +27,16 @@ def info(file: str) -> None:
         raise click.UsageError(f"{file}: neither a file nor the name of shipped weights ({', '.join(names())})")
     facts = {"file": str(path), "bytes": path.stat().st_size}
     facts |= _bitstream(path) if _is_bitstream(path) else _weights(path)
+    if file == "facades":
+        facts["label_colours"] = _facade_colours()
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+def _facade_colours() -> dict[str, str]:
+    """What each colour of the labels means that the shipped facades were trained on."""
+    from img2img.tasks.translate.facade_colours import FACADE_COLOURS
+
+    return {part: f"#{red:02x}{green:02x}{blue:02x}" for part, (red, green, blue) in FACADE_COLOURS.items()}
 
 
 def _is_bitstream(path: Path) -> bool:

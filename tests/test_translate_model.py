@@ -391,8 +391,9 @@ def test_rgb_stretches_and_says_what_does_not_fit() -> None:
     torch.testing.assert_close(coding.image(coding.target(image), coding.source(image)), image)
     red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     assert Rgb(1, 3).source(red).item() == pytest.approx(2 * 0.299 - 1)
-    with pytest.raises(ImageError, match=r"has 1 channel \(grey\), the model takes 3 channels \(RGB\)"):
-        coding.source(image[:, :1])
+    assert torch.equal(coding.source(image[:, :1]), coding.source(image[:, :1].expand(-1, 3, -1, -1)))
+    with pytest.raises(ImageError, match=r"has 2 channels, the model takes 3 channels \(RGB\)"):
+        coding.source(image[:, :2])
     with pytest.raises(ImageError, match="has 5 channels, the model takes grey or RGB"):
         Lab(1, 2).source(torch.rand(1, 5, 4, 4))
     with pytest.raises(ValueError, match="1 channel in and 2 out"):

@@ -187,6 +187,16 @@ def test_direction_turns_the_pairs_round(recipe: Path, pairs: Path) -> None:
     torch.testing.assert_close(a, -b)
 
 
+def test_pairs_that_must_not_be_mirrored_are_not(recipe: Path, tmp_path: Path) -> None:
+    ramp = np.arange(0, 200, 5, dtype=np.uint8)[None, :, None].repeat(40, 0).repeat(3, 2)
+    for i in range(2):
+        write_picture(Picture(np.concatenate((ramp, ramp), 1)), tmp_path / f"{i}.png", "png")
+    for flip, rising in (("true", {False, True}), ("false", {True})):
+        recipe.write_text(RECIPE.replace("load = 36", f"flip = {flip}"))
+        x, _ = build(read_recipe(recipe), tmp_path, torch.device("cpu")).batch(32, 20, Generator().manual_seed(0))
+        assert {bool(each[0, 0, -1] > each[0, 0, 0]) for each in x} == rising
+
+
 def test_pictures_are_resized_by_their_shorter_side() -> None:
     image = photographs.coffee()[:40, :60]
     assert resized(image, 20).shape == (20, 30, 3)
@@ -376,8 +386,8 @@ def test_the_shape_that_needs_no_pytorch_is_the_networks(config: dict[str, Any])
 
 
 def test_wrong_pictures_are_said(file: Path) -> None:
-    with pytest.raises(ImageError, match=r"1 channel \(grey\)"):
-        translator(file)(image(channels=1))
+    with pytest.raises(ImageError, match="has 2 channels, the model takes 3 channels"):
+        translator(file)(image(channels=2))
     with pytest.raises(ValueError, match=r"\(C, H, W\)"):
         translator(file)(image()[None])
 

@@ -59,15 +59,18 @@ class PatchSource:
         images: each (H, W, C) uint8; C is 3 for photographs, 6 for pairs of them.
         device: where the buffer lives and crops are made.
         upright: flip crops from left to right only: facades do not stand on their heads.
+        mirrored: whether they are flipped from left to right, too; false with upright leaves them as they are.
 
     Raises:
         TrainingError: there are no images.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], device: torch.device, upright: bool = False) -> None:
+    def __init__(
+        self, images: Sequence[np.ndarray], device: torch.device, upright: bool = False, mirrored: bool = True
+    ) -> None:
         if not images:
             raise TrainingError("no pictures to train on")
-        self.upright = upright
+        self.upright, self.mirrored = upright, mirrored
         self.pixels = torch.cat([torch.tensor(i).view(-1, i.shape[2]) for i in images]).to(device)
         sizes = torch.tensor([i.shape[:2] for i in images], device=device)
         self.heights, self.widths = sizes.unbind(1)
@@ -88,6 +91,8 @@ class PatchSource:
         flips = torch.rand(3, n, 1, generator=generator, device=device) < 0.5
         if self.upright:
             flips[0] = flips[2] = False
+        if not self.mirrored:
+            flips[1] = False
         down = torch.where(flips[0], size - 1 - line, line)
         across = torch.where(flips[1], size - 1 - line, line)
         y, x = down[:, :, None], across[:, None, :]

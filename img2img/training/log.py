@@ -2,10 +2,13 @@
 
 import csv
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+SILENCE = 60.0  # seconds after which a line is printed between two judgements
 
 
 class Log:
@@ -19,6 +22,7 @@ class Log:
 
     def __init__(self, folder: Path, step: int, quiet: bool = False) -> None:
         self.folder, self.events = folder, None if quiet else _events(folder, step)
+        self.quiet, self.spoke = quiet, time.monotonic()
         self.file = folder / "log.csv"
         self.rows: list[dict[str, str]] = []
         if self.file.is_file() and step:
@@ -38,6 +42,13 @@ class Log:
             self.events.add_scalar(name, value, step)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         print(f"step {step}  {shown}", file=sys.stderr, flush=True)
+        self.spoke = time.monotonic()
+
+    def sign_of_life(self, step: int, steps: int, seconds: float) -> None:
+        """Print how far the training is, if nothing was printed for a minute."""
+        if not self.quiet and time.monotonic() - self.spoke >= SILENCE:
+            self.spoke = time.monotonic()
+            print(f"step {step} of {steps}, {seconds / step:.2g} s a step", file=sys.stderr, flush=True)
 
     def picture(self, image: Tensor, step: int) -> None:
         """(3, H, W) in [0, 1]; the latest is kept as sample.png, all of them in the events."""

@@ -179,6 +179,8 @@ class Training:
             while self.step < self.recipe.steps:
                 figures = self._train_step()
                 self.seconds = seconds_before + time.monotonic() - started
+                if log:
+                    log.sign_of_life(self.step, self.recipe.steps, self.seconds)
                 out_of_time = minutes is not None and time.monotonic() - started > minutes * 60
                 stop = self._for_all(out_of_time or interrupt.asked)
                 if self.step % self.recipe.every == 0 or self.step == self.recipe.steps or stop:

@@ -69,7 +69,7 @@ class Coding(Protocol):
 
 
 def with_channels(image: Image, channels: int) -> Image:
-    """Images (B, C, H, W) with so many channels: RGB becomes grey where one is wanted.
+    """Images (B, C, H, W) with so many channels: RGB becomes grey where one is wanted, grey three equal ones.
 
     Raises:
         ImageError: there are others.
@@ -77,6 +77,8 @@ def with_channels(image: Image, channels: int) -> Image:
     if channels == 1 and image.shape[1] == 3:
         red, green, blue = (weight * image[:, i : i + 1] for i, weight in enumerate(LUMA))
         return red + green + blue
+    if channels == 3 and image.shape[1] == 1:
+        return library(image).concatenate((image, image, image), 1)
     if image.shape[1] != channels:
         names = {1: "1 channel (grey)", 3: "3 channels (RGB)"}
         has, wants = (names.get(count, f"{count} channels") for count in (image.shape[1], channels))

@@ -43,6 +43,7 @@ class PairData:
         load: pictures are first resized so that their shorter side has so many pixels, 0 leaves them as they are. The
             paper's jitter is 286 here and crops of 256.
         space: `rgb`, or `lab`: from the lightness to the colours.
+        flip: whether crops are mirrored at random; false for pictures with writing, maps, faces turned one way.
 
     Raises:
         ValueError: a word that is no choice.
@@ -53,6 +54,7 @@ class PairData:
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     load: int = 0
     space: Literal["rgb", "lab"] = "rgb"
+    flip: bool = True
 
     def __post_init__(self) -> None:
         if self.make:
@@ -234,7 +236,7 @@ class TranslateTask:
         if discriminator is not None:
             self.objectives["discriminator"] = DiscriminatorObjective(discriminator, first, gan)
         images, held_out = load_pairs(recipe, pairs, data, device)
-        self.source = PatchSource(images, device, upright=True)
+        self.source = PatchSource(images, device, upright=True, mirrored=pairs.flip)
         self.held_out = [
             self.split(center(image, device), Generator(device).manual_seed(i)) for i, image in enumerate(held_out)
         ]
