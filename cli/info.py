@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .debug import debug
+from .report import describe
 
 
 @click.command()
@@ -56,7 +57,7 @@ def _bitstream(path: Path) -> dict[str, Any]:
         header = read_header(data)
         sizes = {part.lower().replace(" ", "_"): size for part, size in section_sizes(data).items()}
     except BitstreamError as error:
-        raise BitstreamError(f"{path}: {error}") from error
+        raise BitstreamError(f"{path}: {describe(error)}") from error
     return {
         "format": "i2i",
         "version": header.version,

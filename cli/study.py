@@ -96,7 +96,7 @@ def _make(about: About, settings: "Settings", folder: Path, overwrite: bool, as_
     try:
         facts = make(about, settings, folder, overwrite)
     except DataError as error:
-        raise click.UsageError(f"study {about.name}: {error}") from error
+        raise click.UsageError(f"study {about.name}: {describe(error)}") from error
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchvision", "matplotlib", "lightning"):
             raise

@@ -304,7 +304,7 @@ def _check_inputs(batch: BatchOptions, asked: Mapping[str, Any]) -> None:
     alone = len(batch.inputs) == 1 and not Path(batch.inputs[0]).is_dir()
     if not batch.inputs and "net" not in asked:
         raise click.UsageError("Missing argument 'INPUT...'.")
-    if "save" in asked and not ("mix" in asked or alone):
+    if "save" in asked and "net" not in asked and not ("mix" in asked or alone):
         raise click.UsageError(f"--save {asked['save']}: that is the network of one sample, or of several with --mix")
     if "maps" not in asked:
         return

@@ -10,6 +10,7 @@ from img2img.errors import Img2ImgError
 from . import options
 from .batch import BatchOptions, run
 from .pictures import picture_naming, prepared
+from .report import describe
 
 
 class HintAt(click.ParamType):
@@ -28,7 +29,7 @@ class HintAt(click.ParamType):
         try:
             Point.read(value)
         except Img2ImgError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(describe(error), param, ctx)
         return value
 
 
@@ -46,7 +47,7 @@ def refuse_empty(hints: str) -> None:
     try:
         hints_of((), hints)
     except Img2ImgError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(describe(error)) from error
 
 
 @click.command()

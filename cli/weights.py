@@ -8,7 +8,7 @@ from img2img import checkpoints
 from img2img.errors import WeightsError
 
 from .debug import debug
-from .report import say_error
+from .report import describe, say_error
 
 
 class ShippedName(click.ParamType):
@@ -55,7 +55,7 @@ def verify(names: tuple[str, ...]) -> None:
         try:
             checkpoints.verify(name)
         except WeightsError as error:
-            say_error(str(error))
+            say_error(describe(error))
             damaged += 1
         else:
             click.echo(f"{name}: ok")

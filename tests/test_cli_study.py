@@ -136,7 +136,7 @@ def test_interrupted_nothing_half_is_left(tmp_path: Path) -> None:
 
 
 def test_without_data_it_is_said_in_one_line_how_to_get_it() -> None:
-    assert "--data DIR --download" in one_line(run("lenet"), 2)
+    assert "--data names the folder that it is in; with --download" in one_line(run("lenet"), 2)
     Path("empty").mkdir()
     assert "there is no MNIST in empty" in one_line(run("lenet", "--data", "empty"), 2)
     assert [path.name for path in Path("studies").iterdir()] == []

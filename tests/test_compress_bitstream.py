@@ -286,7 +286,7 @@ def test_of_a_truncated_file_what_is_there_can_be_had(layers: int) -> None:
     whole = [tile.layers for tile in stream.tiles]
     seen = set()
     for length in range(len(data) - 4 - sum(len(b"".join(tile)) for tile in whole), len(data)):
-        with pytest.raises(TruncatedError, match=rf"the last {len(data) - length} bytes are missing; --partial"):
+        with pytest.raises(TruncatedError, match=rf"the last {len(data) - length} bytes are missing; partial"):
             read_stream(data[:length])
         part = read_stream(data[:length], partial=True)
         assert (part.missing, part.icc) == (len(data) - length, b"profile")
@@ -407,7 +407,7 @@ def test_noise_is_an_error(noise: bytes, beginning: bytes) -> None:
         (new_header() + LAYERS[:5] + b"?" + LAYERS[6:], "damaged .i2i file: wrong checksum of the table of tiles"),
         (new_header() + layer_bytes((b"one", b"two"), count=0), "tiles have 1 to 16 layers, not 0"),
         (new_header() + layer_bytes((b"one", b"two"), count=17), "tiles have 1 to 16 layers, not 17"),
-        (new_header() + LAYERS[:-5], "truncated .i2i file: the last 5 bytes are missing; --partial"),
+        (new_header() + LAYERS[:-5], "truncated .i2i file: the last 5 bytes are missing; partial"),
         (new_header() + LAYERS[:7], "truncated .i2i file: 5 bytes cannot hold 2 tiles"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -167,7 +167,7 @@ def test_a_content_is_kept_or_said(content: Content, format: str) -> None:
         words = {Content.ANIMATION: "frames 2 to 3", Content.PAGES: "pages 2 to 3"}
         assert lost == [words.get(content, content.value)]
         assert there != comparable(content, frames)
-        with pytest.raises(ImageError, match=r"would lose .*; without --strict that is only said"):
+        with pytest.raises(ImageError, match=r"would lose .*; without strict that is only said"):
             written(frames, format, strict=True)
     if content is not Content.ALPHA or format not in ("jpg", "gif"):  # JPEG is laid on white
         assert (again[0].to_tensor() - frames[0].to_tensor()).abs().mean() < 0.02
