@@ -6,7 +6,7 @@ with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of 
 A codec whose smallest file is too large has no result there; a row is of the pictures that all codecs have.
 
 BD-rates say how many per cent more bytes than AVIF's a codec needs for the same value of each measure, on average over
-the values that both reach at these rates.
+the values that both reach at the rates at which all have all pictures.
 """
 
 from __future__ import annotations
@@ -120,11 +120,10 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
                     seen.append(_compare(name, rate, file.name, pixels, *coded, distance))
             shown[rate].append(row)
     summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
-    rates = against_avif(summary)
-    record = new_record("codec-seen", settings, files, summary=summary, bd_rates=rates, scores=list(map(asdict, seen)))
+    record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
-    if rates:
+    if rates := against_avif(summary):
         echo(f"\nBD-rate against {REFERENCE}, %\n\n{rates_table(rates)}")
     if settings.out is not None:
         name = f"codec_seen_{'skimage' if settings.data is None else settings.data.name}"
@@ -229,7 +228,13 @@ def means(seen: Sequence[Seen]) -> list[dict[str, Any]]:
 
 
 def against_avif(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """BD-rates by each measure, of rows of `means` at several rates; None where codecs have no values in common."""
+    """BD-rates by each measure, of rows of `means` at several rates; None where codecs have no values in common.
+
+    Only of those rates at which every codec has every picture: means over other pictures are no points of one curve.
+    """
+    most = max((row["images"] for row in rows), default=0)
+    short = {row["rate"] for row in rows if row["images"] < most or row["missing"]}
+    rows = [row for row in rows if row["rate"] not in short]
     codecs = list(dict.fromkeys(row["codec"] for row in rows))
     if REFERENCE not in codecs or len({row["rate"] for row in rows}) < 2 or find_spec("bjontegaard") is None:
         return []

@@ -171,7 +171,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "codecs": codecs,
     "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
     "codecs at equal bytes": lambda: codec_equal_bytes.table(record("codec_seen_skimage")["summary"]),
-    "codecs against AVIF": lambda: codec_equal_bytes.rates_table(record("codec_seen_skimage")["bd_rates"]),
+    "codecs at equal bytes, Kodak": lambda: codec_equal_bytes.table(record("codec_seen_kodak")["summary"]),
+    "codecs against AVIF": lambda: codec_equal_bytes.rates_table(
+        codec_equal_bytes.against_avif(record("codec_seen_skimage")["summary"])
+    ),
     "codecs again and again": lambda: codec_rounds.table(record("codec_rounds")["rows"]),
     "parts of files": lambda: codec_views.table(record("codec_views")["rows"]),
     "files made to be dear": lambda: codec_hostile.table(record("codec_hostile")["rows"]),

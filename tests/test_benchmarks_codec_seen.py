@@ -49,12 +49,21 @@ def test_half_the_bytes_for_the_same_is_half() -> None:
     measures = [(22, 0.8, 10, 0.5), (25, 0.9, 30, 0.25), (28, 0.95, 50, 0.12), (31, 0.97, 70, 0.06)]
     names = ("psnr", "ms_ssim", "ssimulacra2", "vgg")
     rows = [
-        {"codec": codec, "rate": rate, "bytes": share * 1000 * 2**rate, **dict(zip(names, values, strict=True))}
+        {
+            "codec": codec,
+            "rate": rate,
+            "images": 3,
+            "missing": 0,
+            "bytes": share * 1000 * 2**rate,
+            **dict(zip(names, values, strict=True)),
+        }
         for rate, values in enumerate(measures)
         for codec, share in (("AVIF", 1), ("other", 0.5))
     ]
     (other,) = codec_equal_bytes.against_avif(rows)
     assert [other[name] for name in names] == pytest.approx([-50] * 4)
+    fewer = rows[0] | {"rate": -1, "images": 1, "psnr": 40}  # a point of other pictures, not of this curve
+    assert codec_equal_bytes.against_avif([fewer, *rows]) == [other]
     assert codec_equal_bytes.against_avif([row for row in rows if row["codec"] != "AVIF"]) == []
 
 
