@@ -9,7 +9,6 @@ import click
 
 import img2img
 from img2img.register import TASKS
-from img2img.runtime import share_the_machine
 
 from .debug import debug, debugging
 from .report import describe, say_error, say_note
@@ -111,4 +110,6 @@ class LazyGroup(click.Group):
 @debug
 def main() -> None:
     """Turn images into better or other images with trained networks."""
+    from img2img.runtime import share_the_machine  # `img2img --help` needs none of it
+
     share_the_machine()
