@@ -45,7 +45,7 @@ def test_pictures_are_drawn_moved_and_mirrored(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_said_with_the_way_to_get_it(tmp_path: Path) -> None:
     for load in (digits, cifar):
-        with pytest.raises(DataError, match="data names the folder .* with download"):
+        with pytest.raises(DataError, match=r"data names the folder .* with download"):
             load(Settings())
         with pytest.raises(DataError, match=r"there is no .* with download"):
             load(Settings(data=tmp_path))
