@@ -119,7 +119,7 @@ def test_kept_answers_are_the_teachers_and_the_same_each_time(recipe: Path, pict
 
 
 def test_without_a_teacher_it_says_what_is_missing(recipe: Path, pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="--teacher"):
+    with pytest.raises(TrainingError, match="by teacher"):
         train("descriptor", pictures, recipe, tmp_path / "run", device="cpu")
 
 
