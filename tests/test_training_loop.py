@@ -160,7 +160,14 @@ def test_the_schedule_warms_up_and_ends_at_zero() -> None:
 
 def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
     held_out = set()
-    for name in ("denoise-fast", "denoise-fast-more", "denoise-photo", "noise-estimator"):
+    for name in (
+        "denoise-fast",
+        "denoise-fast-more",
+        "denoise-photo",
+        "denoise-photo-more",
+        "denoise-photo-last",
+        "noise-estimator",
+    ):
         recipe = find_recipe("denoise", Path(name))
         assert name.startswith(recipe.name)
         assert len(recipe.validation) == 24
