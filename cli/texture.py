@@ -224,8 +224,8 @@ def texture(
     out. What needs the sample's own pixels (--rotate, --mirror, --map, --seamless, --fill, --extend) is done by
     patches.
 
-    The same seed gives the same bytes: by patches for any number of threads; by the other methods on the same machine
-    with as many threads as before (by optimize with --engine onnx 1, 2 and 3 gave the same, 8 did not).
+    The same seed gives the same bytes: by patches, and by optimize with --engine onnx, for any number of threads (the
+    latter with the same onnxruntime on the same kind of processor); else on the same machine with as many threads.
     """
     from img2img.front import Texture
     from img2img.tasks.texture.files import TextureFiles

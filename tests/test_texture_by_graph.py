@@ -7,12 +7,14 @@ import pytest
 import torch
 from untrained_texture import CPU, gravel, noise
 
+from img2img.engines import onnx_engine
 from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.job import LossName
 from img2img.tasks.texture.methods import lbfgs
 from img2img.tasks.texture.methods.by_graph import GraphEye, GraphLoss
 from img2img.tasks.texture.methods.by_torch import TorchEye
 from img2img.tasks.texture.methods.lbfgs import dot, minimise
+from img2img.tasks.texture.methods.optimize import WHOLE
 
 
 @cache
@@ -51,6 +53,20 @@ def test_tiles_give_the_same_loss_and_gradient() -> None:
     (loss, gradient), (same, slopes) = whole(canvas), tiled(canvas)
     assert same == pytest.approx(loss, rel=1e-5)
     assert relative(slopes, gradient) < 1e-3
+
+
+@pytest.mark.parametrize("whole", [WHOLE, 0])
+def test_loss_and_gradient_have_the_same_bytes_for_any_number_of_threads(
+    whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, canvas = gravel(61)[None].numpy(), noise(1, 3, 160, 160).numpy()
+    found = set()
+    for threads in (1, 2, 3, 8, 40):
+        monkeypatch.setattr(onnx_engine, "threads", lambda count=threads: count)
+        eye = GraphEye.load("vgg-slim")
+        loss, gradient = GraphLoss(eye, eye.objective([sample], [1.0], "shifted", 0).goal, whole, tile=96)(canvas)
+        found.add((loss, gradient.tobytes()))
+    assert len(found) == 1
 
 
 def test_what_judges_is_the_same() -> None:

@@ -32,6 +32,7 @@ class Network:
         graph: makes the graph, without tensors, where no exporter can trace it from the module.
         keeps_memory: whether onnxruntime keeps what a run took for the next one. That is faster for the equal tiles of
             a picture; of a picture that is computed whole it takes a third more.
+        most_threads: how many onnxruntime may use at most; without, as many as there are.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Network:
     relative: bool = False
     graph: Callable[[Checkpoint], onnx.ModelProto] | None = None
     keeps_memory: bool = True
+    most_threads: int | None = None
 
 
 class Runner(Protocol):

@@ -30,7 +30,7 @@ class OnnxEngine:
                 f"the weights {checkpoint.path} have no graph of their {network.name} beside them, which onnxruntime "
                 "needs: make it by img2img weights graphs, or run them with PyTorch"
             )
-        sessions = {os.getpid(): open_session(path, network.keeps_memory)}
+        sessions = {os.getpid(): open_session(path, network)}
         session = sessions[os.getpid()]
         if session.get_modelmeta().custom_metadata_map.get("weights_sha256") != checkpoint.sha256:
             raise WeightsError(f"the graph {path} was made for other weights than {checkpoint.path.name} beside it")
@@ -40,7 +40,7 @@ class OnnxEngine:
             # A forked process has none of a session's threads, and would wait for them for ever. It opens its own, and
             # keeps the old one, which could not be closed either.
             if os.getpid() not in sessions:
-                sessions[os.getpid()] = open_session(path, network.keeps_memory)
+                sessions[os.getpid()] = open_session(path, network)
             given = zip(network.inputs, inputs, strict=True)
             results = sessions[os.getpid()].run(None, {name: array for name, array in given if name in used})
             return results[0] if len(results) == 1 else tuple(results)
@@ -48,12 +48,12 @@ class OnnxEngine:
         return run
 
 
-def open_session(path: Path, keeps_memory: bool = True) -> Any:
+def open_session(path: Path, network: Network) -> Any:
     """A graph, ready to run.
 
     Args:
         path: of the graph.
-        keeps_memory: as of `Network`.
+        network: which it is of.
 
     Raises:
         WeightsError: it is none, or the weight file beside it is not that of which it was made.
@@ -62,11 +62,11 @@ def open_session(path: Path, keeps_memory: bool = True) -> Any:
 
     options = onnxruntime.SessionOptions()
     # A number given keeps it from binding threads to cores, which fails where a scheduler allows only some of them.
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads = min(threads(), network.most_threads or threads())
     # A thread that waits for the others by trying again and again saves microseconds where all cores are its own, and
     # costs a third of the processor time where they are not.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = keeps_memory
+    options.enable_cpu_mem_arena = network.keeps_memory
     options.enable_mem_pattern = False  # plans for a size that was seen; sizes differ, and the plan costs memory
     options.log_severity_level = 4  # its errors are raised; printed as well, they would be more than one line
     try:

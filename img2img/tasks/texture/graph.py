@@ -9,6 +9,8 @@ compared when they are made.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,10 @@ from .vgg_shape import MEAN, STD, Shape
 
 if TYPE_CHECKING:
     import onnx
+
+# Channels over which one product of matrices sums. onnxruntime adds up blocks of 128 or more of them, and of how many
+# depends on how many threads share the columns, unless all fit into one block.
+BLOCK = 128
 
 IMAGE = (1, 3, "height", "width")
 MASK = (1, 1, "height", "width")
@@ -96,7 +102,7 @@ class Pass:
             else:
                 parts = [(s("Add", matrix, swapped), layer)]
             for mixing, features in parts:
-                part = s("MatMul", mixing, self.flat(term.layer, features))
+                part = self._mixed(mixing, self.flat(term.layer, features), self.channels(term.layer))
                 sums[term.layer] = s("Add", sums[term.layer], part) if term.layer in sums else part
         return [s("Reshape", sums[i], s("Shape", layer)) for i, layer in enumerate(self.layers)]
 
@@ -107,6 +113,15 @@ class Pass:
             even = self._made_even(masks[-1])
             masks.append(self.sketch("MaxPool", even, kernel_shape=[2, 2], strides=[2, 2]))
         return masks
+
+    def _mixed(self, mixing: str, x: str, channels: int) -> str:
+        """A matrix (C, C) times a layer (C, n): the same bytes for any number of threads."""
+        s, count = self.sketch, -(-channels // BLOCK)
+        if count == 1:
+            return s("MatMul", mixing, x)
+        ends = [channels * i // count for i in range(count + 1)]
+        parts = [s("MatMul", s.part(mixing, *block, 1), s.part(x, *block, 0)) for block in pairwise(ends)]
+        return reduce(lambda total, part: s("Add", total, part), parts)
 
     def _weights(self, number: int) -> tuple[str, str]:
         name, (out, into) = self.shape.names[number], self.shape.kernels[number]

@@ -39,7 +39,7 @@ class TextureJob:
         method: `patches` of the sample are put together; `optimize`: the pixels are then changed; `network`: a network
             is trained for the sample.
         tileable: whether it has to fit itself at its borders; `x`: only from left to right, `y`: top to bottom.
-        seed: the same gives the same texture, another one another; on one machine, with as many threads.
+        seed: the same gives the same texture, another one another; on one machine, in PyTorch with as many threads.
         mix: the samples' shares; equal without. They need not sum to 1.
         colour: `keep` what is grown; `match` the distribution of the samples' colours; `luminance` grows that only and
             colours it as the samples' pixels of the same luminance are on average.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +24,17 @@ SUM, SLOPE = 0.002, 0.2
 
 def networks(checkpoint: Checkpoint) -> tuple[Network, ...]:
     """What graphs are made of for a descriptor: the classes of gradient.py say what they take and give."""
-    numbers = range(len(terms_of(len(Shape.of(checkpoint.header).channels))))
+    channels = Shape.of(checkpoint.header).channels
+    numbers = range(len(terms_of(len(channels))))
     given = {word: tuple(f"{word}_{i}" for i in numbers) for word in ("target", "matrix")}
-    return (
+    parts = (
         _network("sums", "GramSums", ("image", "here", "there"), _for_sums, SUM),
         _network("gradient", "GramGradient", ("image", "weights", *given["target"]), _for_gradient, SLOPE),
         _network("slopes", "GramSlopes", ("image", "here", *given["matrix"]), _for_slopes, SLOPE),
         _network("unseen", "Unseen", ("image",), lambda *picture: (_image(*picture),), SUM),
     )
+    # onnxruntime shares the rows of a Gram matrix among threads. One that has a single row sums it in another order.
+    return tuple(replace(part, most_threads=max(1, min(channels) // 2)) for part in parts)
 
 
 def _network(name: str, module: str, inputs: tuple[str, ...], examples: Any, level: float) -> Network:

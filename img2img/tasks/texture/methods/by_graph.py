@@ -1,7 +1,8 @@
 """What a texture is grown by, without PyTorch: Gram matrices and their gradient by a descriptor's graphs (graph.py).
 
-What NumPy sums here it sums in one order. onnxruntime divides no sum among threads either, but with many of them and a
-small canvas its products of matrices add up blocks of other sizes: 1, 2 and 3 threads gave the same bytes, 8 did not.
+A texture's bytes are the same for any number of threads. What NumPy sums here it sums in one order. onnxruntime divides
+no sum among threads either, but it picks its order by the share of a matrix that a thread gets; graph.BLOCK and
+Network.most_threads leave it one to pick.
 """
 
 from __future__ import annotations
