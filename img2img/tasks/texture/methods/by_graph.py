@@ -29,9 +29,9 @@ from ..terms import SHIFT_WEIGHT, Term, terms_of
 from ..vgg_shape import DISTILLED, Shape
 from .optimize import TILE, WHOLE, Image, bytes_of_optimiser
 
-# Bytes for a pixel that is computed at once, measured with vgg-slim. In tiles onnxruntime keeps 577 for `sums` and 873 for
-# `slopes`; at once `gradient` takes 823 to 910, and whole commands at 256, 512 and 1024 px, without what L-BFGS counts, up
-# to 1370. What the sample's own matrices take, 577 for each of its pixels and their surroundings, is not in it.
+# Bytes for a pixel that is computed at once, measured with vgg-slim. In tiles onnxruntime keeps 577 for `sums` and 873
+# for `slopes`; at once `gradient` takes 823 to 910, and whole commands at 256, 512 and 1024 px, without what L-BFGS
+# counts, up to 1370. The sample's own matrices, 577 for each of its pixels and their surroundings, are not in it.
 PER_PIXEL = 1450
 
 
