@@ -77,7 +77,7 @@ class Workers:
     """Iterates over the results of jobs, in the order in which they come.
 
     An error that may be gone at another try gets one, at the end. After a worker's death each job that it held is done
-    alone; one whose worker dies a second time, alone with it, is listed.
+    alone; one with which alone a worker dies twice is listed.
 
     Args:
         crew: the workers; closed at the end.
@@ -142,8 +142,8 @@ class Workers:
         lost = [*self._held[worker]]
         self._held[worker].clear()
         for job in lost:
-            self._deaths[job.target] += 1
-            if len(lost) == 1 and self._deaths[job.target] > 1:
+            self._deaths[job.target] += len(lost) == 1  # of several nobody knows whose death it was
+            if self._deaths[job.target] > 1:
                 yield Result(job, error=DIED)
             else:
                 self._alone.append(job)
