@@ -207,7 +207,7 @@ class Pipeline(Generic[X, Y]):
             if job.target == STREAM:
                 lost = self._write_stream(job, y)
             else:
-                with whole_output(job.target, self.overwrite or job.replace, self.same) as file:
+                with whole_output(job.target, self.overwrite or job.replace, self.same or job.same) as file:
                     lost = self._task(job).write(y, file, job.format)
                     written = file.seek(0, io.SEEK_END)
         except FileExistsError:

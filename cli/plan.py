@@ -100,6 +100,7 @@ class Job:
         prepare: what loads this input's own task, if a list gives it options of its own; can be pickled and compared.
         stamp: of the input, where it was found out.
         replace: whether the output is an earlier result and may be replaced.
+        same: an output that is there, and just what would be written, is a success: who wrote it died before saying so.
     """
 
     source: str
@@ -110,6 +111,7 @@ class Job:
     prepare: Any = None
     stamp: Stamp | None = None
     replace: bool = False
+    same: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import connection, get_context
 from typing import Any, Protocol
@@ -133,7 +133,7 @@ class Workers:
             job = self._held[worker].popleft()
             if result.again and job.target not in self._failed:
                 self._failed.add(job.target)
-                self._again.append(job)
+                self._again.append(replace(job, same=True))
             else:
                 yield result
 
@@ -146,7 +146,7 @@ class Workers:
             if self._deaths[job.target] > 1:
                 yield Result(job, error=DIED)
             else:
-                self._alone.append(job)
+                self._alone.append(replace(job, same=True))
 
 
 # ---- processes of this machine
