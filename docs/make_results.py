@@ -21,7 +21,6 @@ from img2img.benchmarks import (
     codec_rounds,
     codec_speed,
     codec_views,
-    photographs,
     real_noise,
     speed,
     texture,
@@ -53,6 +52,9 @@ OTHERS = {
     ),
     "DRUNet (published, 32.6 M parameters)": ("34.30 / 31.69 / 28.51", "", "33.25 / 30.94 / 27.90"),
 }
+BLIND = ("denoise_photo_cbsd68", "8bit", "denoise-photo")
+CLEAN = {"Kodak": "kodak", "CBSD68": "cbsd68", "the 24 textures of the training data": "textures"}
+UNCHANGED, HARMED = 99, 42  # decibels: what an unchanged picture counts as in a mean, and where harm begins
 NOISE = "noise, vgg-slim, shifted"
 BARK = {"bark": "optimize, vgg19, gram", "random": "optimize, random, gram", "network": "network, vgg-slim, gram"}
 BEFORE_PATCHES = "2026-11-26"
@@ -158,11 +160,31 @@ def commands(*names: str) -> str:
     return speed.command_table([each for each in rows if not GONE.search(each["what"])])
 
 
+def told_nothing() -> str:
+    """The blind denoiser and the estimator's, on white noise in 8 bits."""
+    blind, told = (decibels(*where) for where in (BLIND, ("denoise_cbsd68", "8bit", "denoise-fast, auto")))
+    return markdown_table(["method", "PSNR at 15 / 25 / 50"], [["denoise-photo", blind], ["denoise-fast, auto", told]])
+
+
+def clean_pictures() -> str:
+    """What comes back of pictures without noise, set by set."""
+    rows = []
+    for name, folder in CLEAN.items():
+        scores = record(f"photographs_clean_{folder}")["scores"]
+        own = [each for each in scores if each["method"] == "denoise-photo"]
+        worst = min(own, key=lambda each: each["psnr8"])
+        found = [min(each["psnr8"], UNCHANGED) for each in own]
+        below = sum(each < HARMED for each in found)
+        rows.append([name, f"{sum(found) / len(found):.1f}", f"{worst['psnr8']:.1f} ({worst['image']})", str(below)])
+    return markdown_table(["pictures", "mean, dB", "worst, dB", f"below {HARMED} dB"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "white noise": partial(white_noise, "float"),
     "white noise in 8 bits": partial(white_noise, "8bit"),
     "real cameras": lambda: real_noise.table(record("real_noise")["summary"]),
-    "pictures as users have them": lambda: photographs.table(record("photographs_kodak")["scores"]),
+    "white noise, told nothing": told_nothing,
+    "clean pictures": clean_pictures,
     "noise levels": noise_levels,
     "denoising networks": lambda: speed.method_table(
         [each for each in record("speed")["methods"] if not GONE.search(each["method"])]
@@ -220,6 +242,7 @@ def _figures() -> Row:
     for case, shown in (("float", ""), ("8bit", " 8 bits")):
         made[f"noise-estimator error{shown}"] = levels("error_percent", case, 1)
         made[f"noise-estimator cost{shown}"] = levels("cost_db", case, 2)
+    made["denoise-photo cbsd68 8 bits"] = decibels(*BLIND)
     for each in record("real_noise")["summary"]:
         made[f"{each['method']} cc15"] = f"{each['psnr8']:.2f}"
         made[f"{each['method']} cc15 ssim"] = f"{each['ssim']:.4f}"
