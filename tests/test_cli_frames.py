@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_frame_is_kept_with_its_timing(here: Path) -> None:
-    result = run("film.png", "--strength", "0", "--json")
+    result = run("film.png", "--sigma", "5", "--strength", "0", "--json")
     facts = json.loads(result.stdout)
     assert (facts["frames"], facts["lost"], result.stderr) == (3, [], "")
     before, after = Image.open("film.png"), Image.open("film_denoised.png")
@@ -60,7 +60,7 @@ def test_every_page_is_denoised_at_one_level(here: Path) -> None:
 
 
 def test_what_is_lost_is_said_once_and_strict_refuses_it(here: Path) -> None:
-    result = run("a.jpg", "b.jpg", "-o", "out/", "--format", "webp")
+    result = run("a.jpg", "b.jpg", "--sigma", "5", "-o", "out/", "--format", "webp")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
         "img2img: a.jpg: not kept: comment",
