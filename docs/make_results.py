@@ -25,6 +25,7 @@ from img2img.benchmarks import (
     speed,
     texture,
     translation,
+    unknown_noise,
 )
 from img2img.benchmarks.report import markdown_table, slashed
 
@@ -185,6 +186,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "real cameras": lambda: real_noise.table(record("real_noise")["summary"]),
     "white noise, told nothing": told_nothing,
     "clean pictures": clean_pictures,
+    "pictures without truth": lambda: unknown_noise.table(record("unknown_noise")["scores"]),
     "noise levels": noise_levels,
     "denoising networks": lambda: speed.method_table(
         [each for each in record("speed")["methods"] if not GONE.search(each["method"])]
