@@ -45,7 +45,7 @@ def order_of(values: Tensor) -> Tensor:
     """`ranks` of each row of (..., N): float32 on a CPU by NumPy, else by PyTorch."""
     import torch
 
-    if values.device.type != "cpu" or values.dtype != torch.float32:
+    if values.device.type != "cpu" or values.dtype != torch.float32 or not values.numel():
         return values.argsort(dim=-1, stable=True)
     rows = values.detach().numpy().reshape(-1, values.shape[-1])
     return torch.from_numpy(np.stack([ranks(row) for row in rows]).reshape(values.shape))
