@@ -261,8 +261,9 @@ def _figures() -> Row:
             made[f"{network['network']} {way} seconds"] = f"{network[f'{way}_seconds']:.2f}"
     for model in ("colorize", "edges", "facades"):
         for each in record(f"translate_{model}")["summary"]:
-            name = {"the input itself": "input", "the mean colour": "mean", "the true pictures": "truth"}
-            who = f"{model} {name.get(each['method'], '')}".strip()
+            name = {"the input itself": "input", "the mean colour": "mean", "the true pictures": "truth", model: ""}
+            # What the network makes of hints, or at another size, goes by its own name.
+            who = f"{model} {name.get(each['method'], each['method'])}".strip()
             for key, digits in (("psnr", 2), ("ssim", 3), ("vgg", 3), ("colourfulness", 1), ("ab_intersection", 3)):
                 if key in each:
                     made[f"{who} {key}"] = f"{each[key]:.{digits}f}"
