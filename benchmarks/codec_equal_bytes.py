@@ -33,6 +33,7 @@ from .codec_rate_distortion import read_pixels
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
 from .sheets import contact_sheet
+from .vgg import vgg_features
 
 RATES = (0.08, 0.15, 0.25)
 SHEET_SIDE = 384  # pixels of a picture on a sheet
@@ -165,20 +166,15 @@ def _judge(settings: Settings) -> Callable[[Pixels], Distance]:
     import torch
 
     from img2img.metrics.features import feature_distance
-    from img2img.runtime import pick_device
-    from img2img.tasks.texture.descriptor_file import load_descriptor
 
-    where = pick_device(settings.device)
-    descriptor = load_descriptor("vgg19", weights=settings.judge, device=where, normalised=False)
+    features = vgg_features(settings.judge, settings.device)
 
-    @torch.inference_mode()
-    def features(pixels: Pixels) -> Sequence[torch.Tensor]:
-        found: Sequence[torch.Tensor] = descriptor(torch.from_numpy(_planes(pixels) / np.float32(255))[None].to(where))
-        return found
+    def seen(pixels: Pixels) -> Sequence[torch.Tensor]:
+        return features(torch.from_numpy(_planes(pixels) / np.float32(255)))
 
     def of(pixels: Pixels) -> Distance:
-        wanted = features(pixels)
-        return lambda decoded: feature_distance(features(decoded), wanted)
+        wanted = seen(pixels)
+        return lambda decoded: feature_distance(seen(decoded), wanted)
 
     return of
 

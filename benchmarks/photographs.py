@@ -30,6 +30,7 @@ from . import blind
 from .denoise_psnr import denoise_with, picture_files, read_levels
 from .peers import Image
 from .report import markdown_table, new_record, write_json
+from .vgg import vgg_features
 
 SHOT = {"low": 1e-3, "medium": 5e-3, "high": 2e-2}
 WORKED = {"light": 1e-3, "medium": 5e-3, "heavy": 2e-2}
@@ -146,21 +147,14 @@ def _distance(judge: Path, device: str) -> Distance:
     import torch
 
     from img2img.metrics.features import feature_distance
-    from img2img.runtime import pick_device
-    from img2img.tasks.texture import load_descriptor
 
-    where = pick_device(device)
-    descriptor = load_descriptor("vgg19", weights=judge, device=where, normalised=False)
+    features = vgg_features(judge, device)
 
-    def features(picture: Image) -> Any:
-        levels = np.clip(np.broadcast_to(np.atleast_3d(picture), (*picture.shape[:2], 3)), 0, 255) / 255
-        return descriptor(torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32))[None].to(where))
+    def seen(picture: Image) -> Any:
+        levels = np.broadcast_to(np.atleast_3d(picture), (*picture.shape[:2], 3)).clip(0, 255) / 255
+        return features(torch.from_numpy(levels.transpose(2, 0, 1).astype(np.float32)))
 
-    @torch.no_grad()
-    def between(wanted: Image, got: Image) -> float:
-        return feature_distance(features(got), features(wanted))
-
-    return between
+    return lambda wanted, got: feature_distance(seen(got), seen(wanted))
 
 
 def _score(image: str, kind: str, method: str, wanted: Image, got: Image, distance: Distance | None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from img2img.metrics.features import feature_distance
 from .denoise_psnr import photographs
 from .report import markdown_table, new_record, write_json
 from .sheets import contact_sheet
+from .vgg import vgg_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -316,20 +317,12 @@ def _judge(
     judge: Path, methods: Sequence[Method], truth: Sequence[Tensor], summary: list[dict[str, Any]], device: str
 ) -> None:
     """Add the distance in features of a VGG-19 to the rows."""
-    import torch
-
-    from img2img.runtime import pick_device
-    from img2img.tasks.texture.descriptor_file import load_descriptor
-
-    where = pick_device(device)
-    descriptor = load_descriptor("vgg19", weights=judge, device=where, normalised=False)
+    features = vgg_features(judge, device)
     totals = [0.0] * len(methods)
-    with torch.inference_mode():
-        for index, true in enumerate(truth):
-            wanted = descriptor(true[None].to(where))
-            for number, method in enumerate(methods):
-                found = descriptor(method.results[index][None].to(where))
-                totals[number] += feature_distance(found, wanted) / len(truth)
+    for index, true in enumerate(truth):
+        wanted = features(true)
+        for number, method in enumerate(methods):
+            totals[number] += feature_distance(features(method.results[index]), wanted) / len(truth)
     for row, total in zip(summary, totals, strict=False):  # the last row is of the true pictures themselves
         row["vgg"] = total
 
