@@ -54,7 +54,7 @@ def methods(models: Sequence[str], device: str, precision: str, others: bool, bm
         found |= _open_cv()
     if bm3d:
         found |= {name: _estimating(denoise) for name, denoise in peers.bm3d().items()}
-    return found | {model: _finding(denoise_with(load(model, device, precision), "auto")) for model in models}
+    return found | {model: finding(load(model, device, precision)) for model in models}
 
 
 def told_best(denoise: peers.Denoise, noisy: Image, truth: Image) -> Image:
@@ -63,8 +63,9 @@ def told_best(denoise: peers.Denoise, noisy: Image, truth: Image) -> Image:
     return max(tried, key=lambda result: psnr8(truth, result, data_range=255))
 
 
-def _finding(denoise: peers.Denoise) -> Method:
-    """A method of ours that finds the level itself, whatever it is told."""
+def finding(denoiser: Any, **how: Any) -> Method:
+    """A denoiser of ours that finds the level itself; `how` is what else it takes, such as `strength`."""
+    denoise = denoise_with(denoiser, "auto", **how)
     return lambda noisy: denoise(noisy, 0.0)
 
 

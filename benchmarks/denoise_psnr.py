@@ -213,12 +213,18 @@ def _models(settings: Settings) -> Iterator[Method]:
             yield Method(f"{name}, auto", denoise_with(denoiser, "auto"), shown=True)
 
 
-def denoise_with(denoiser: Any, level: Literal["auto"] | None = None, tta: bool = False) -> Denoise:
-    """Our pipeline as a function of arrays in grey levels; the conversion both ways is part of its time."""
+def denoise_with(denoiser: Any, level: Literal["auto"] | None = None, **how: Any) -> Denoise:
+    """Our pipeline as a function of arrays in grey levels; the conversion both ways is part of its time.
+
+    Args:
+        denoiser: a Denoiser.
+        level: `auto` lets it find the level, whatever the function is told.
+        how: what else it takes, such as `tta` and `strength`.
+    """
 
     def denoise(noisy: Image, sigma: float) -> Image:
         image = (np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).astype(np.float32)
-        result = denoiser(image, sigma=sigma / 255.0 if level is None else level, tta=tta)
+        result = denoiser(image, sigma=sigma / 255.0 if level is None else level, **how)
         restored: Image = 255.0 * result.astype(np.float64).transpose(1, 2, 0).reshape(noisy.shape)
         return restored
 

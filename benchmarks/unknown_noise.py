@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
 from img2img.tasks.denoise.pipeline import LUMA
 
-from . import blind, peers
+from . import blind
 from .denoise_psnr import picture_files, read_levels
 from .peers import Image
 from .real_noise import draw
@@ -74,7 +74,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     methods = blind.methods((), settings.device, settings.precision, settings.peers, settings.bm3d)
     for model in settings.models:
         denoiser = blind.load(model, settings.device, settings.precision)
-        methods |= {f"{model}, strength {s:g}": _at(denoiser, s) for s in settings.strengths}
+        methods |= {f"{model}, strength {s:g}": blind.finding(denoiser, strength=s) for s in settings.strengths}
     scores, rows = [], []
     for file in tqdm(files, desc="pictures", disable=None):
         noisy = read_levels(file)
@@ -89,16 +89,6 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
         draw(rows, list(methods), settings.out / "unknown_noise.png")
         echo(f"\n{settings.out / 'unknown_noise.json'}\n{settings.out / 'unknown_noise.png'}")
     return record
-
-
-def _at(denoiser: Any, strength: float) -> blind.Method:
-    def denoise(noisy: peers.Image) -> peers.Image:
-        image = (np.atleast_3d(noisy).transpose(2, 0, 1) / 255).astype(np.float32)
-        result = denoiser(image, strength=strength)
-        restored: Image = 255.0 * result.astype(np.float64).transpose(1, 2, 0).reshape(noisy.shape)
-        return restored
-
-    return denoise
 
 
 class Places:

@@ -157,10 +157,16 @@ class DenoiseTask:
             "task": "denoise",
             "network": self.network,
             "config": {k: v for k, v in self.recipe.model.items() if k != "network"},
+        }
+        header |= self.seen() | provenance(self.recipe, facts)
+        save_checkpoint(path, {f"{self.network}.{k}": v for k, v in tensors.items()}, header)
+
+    def seen(self) -> dict[str, Any]:
+        """What a header says of the pictures that the network has seen."""
+        return {
             "range": "sRGB in [0, 1], not normalised; sigma in the same units",
             "mixture": asdict(self.mixture),
-        } | provenance(self.recipe, facts)
-        save_checkpoint(path, {f"{self.network}.{k}": v for k, v in tensors.items()}, header)
+        }
 
 
 def photographed_set(crops: list[Tensor], mixture: PhotoMixture) -> list[tuple[str, Tensor, Tensor]]:
@@ -221,15 +227,8 @@ class BlindTask(DenoiseTask):
         _, clean, noisy = next(row for row in self.kinds if row[0] == "camera")
         return torch.cat((noisy, cleaned(model, noisy), clean), 3)[0]
 
-    def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:
-        header = {
-            "task": "denoise",
-            "network": self.network,
-            "config": {k: v for k, v in self.recipe.model.items() if k != "network"},
-            "range": "sRGB in [0, 1], not normalised; no noise level",
-            "mixture": asdict(self.photographs),
-        } | provenance(self.recipe, facts)
-        save_checkpoint(path, {f"{self.network}.{k}": v for k, v in tensors.items()}, header)
+    def seen(self) -> dict[str, Any]:
+        return {"range": "sRGB in [0, 1], not normalised; no noise level", "mixture": asdict(self.photographs)}
 
 
 class EstimatorTask(DenoiseTask):
