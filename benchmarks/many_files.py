@@ -1,17 +1,14 @@
-"""A folder of very many very small pictures through `img2img denoise`: seconds, processor seconds, largest memory.
-
-    python -m benchmarks.many_files OUT.json [--count N] [--side N]
+"""A folder of very many very small pictures through `img2img denoise`: `img2img bench many-files`.
 
 What a file costs besides its pixels, and whether memory grows with their number: a quarter of the files comes first.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +16,23 @@ import numpy as np
 
 from img2img.images import Picture, write_picture
 
-from .report import new_record, write_json
+from .report import markdown_table, new_record, write_json
 from .speed import cost_of, installed_command
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How many pictures of how many pixels a side."""
+    """What to measure.
+
+    Attributes:
+        count: pictures.
+        side: of each, in pixels.
+        out: folder for `many_files.json`; nothing is written if None.
+    """
 
     count: int = 10_000
     side: int = 16
+    out: Path | None = None
 
 
 def write_pictures(folder: Path, settings: Settings) -> None:
@@ -48,7 +52,7 @@ def measured(settings: Settings) -> Iterator[dict[str, Any]]:
         source, target = Path(place) / "in", Path(place) / "out"
         source.mkdir()
         for count in (settings.count // 4, settings.count):
-            write_pictures(source, Settings(count, settings.side))
+            write_pictures(source, replace(settings, count=count))
             cost = cost_of([installed_command(), "denoise", "-r", str(source), "-o", str(target), "--engine", "onnx"])
             made = sum(1 for _ in target.rglob("*.png"))
             shutil.rmtree(target)
@@ -61,20 +65,21 @@ def measured(settings: Settings) -> Iterator[dict[str, Any]]:
             }
 
 
-def main() -> None:
-    """Write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=Settings.count)
-    parser.add_argument("--side", type=int, default=Settings.side)
-    arguments = parser.parse_args()
-    settings = Settings(arguments.count, arguments.side)
-    rows = []
-    for row in measured(settings):
-        print(row)
-        rows.append(row)
-    write_json(arguments.out, new_record("many-files", settings, rows=rows))
+def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure, print the table through ``echo``, write the file, and return what it holds.
+
+    Raises:
+        Img2ImgError: the command failed.
+    """
+    rows = list(measured(settings))
+    record = new_record("many-files", settings, rows=rows)
+    echo(table(rows))
+    if settings.out is not None:
+        write_json(settings.out / "many_files.json", record)
+    return record
 
 
-if __name__ == "__main__":
-    main()
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each number of files."""
+    cells = [[str(r["files"]), f"{r['seconds']:.0f}", f"{r['cpu_seconds']:.0f}", f"{r['peak_mb']:.0f}"] for r in rows]
+    return markdown_table(["files", "s", "CPU s", "peak memory, MB"], cells)

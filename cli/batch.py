@@ -20,8 +20,8 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from .debug import debugging
+from .files_from import Listed
 from .interception import intercepted
-from .listed import Listed
 from .own_options import prepare_with
 from .pipeline import MANY, Pipeline, Result, Task
 from .plan import STREAM, Existing, Job, Naming, Plan, make_plan

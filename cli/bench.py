@@ -540,3 +540,15 @@ def texture(**settings: Any) -> None:
 
     given = {name: value for name, value in settings.items() if value != ()}
     texture.run(texture.Settings(**given), echo=click.echo)
+
+
+@bench.command("many-files")
+@click.option("--count", type=click.IntRange(4), default=10_000, show_default=True, help="Pictures.")
+@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Of each, in pixels.")
+@_out
+@debug
+def many_files(**settings: Any) -> None:
+    """What a folder of very many very small pictures takes: seconds and memory."""
+    from img2img.benchmarks import many_files
+
+    many_files.run(many_files.Settings(**settings), echo=click.echo)

@@ -6,8 +6,8 @@ import click
 
 from img2img.checkpoints import names
 
+from .files_from import Options
 from .interception import intercepting
-from .listed import Options
 
 MACHINE = ("engine", "device", "precision", "tile", "max_pixels")  # is the same for all files
 ABOUT_OUTPUT = ("format",)  # which the output's name tells

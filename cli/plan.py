@@ -16,11 +16,11 @@ from img2img import stores
 from img2img.errors import AddressError
 from img2img.stores import Presence, Stamp, is_address
 
-from .joblist import Jobs
+from .jobs import Jobs
 from .shard import WHOLE, Shard
 
 if TYPE_CHECKING:
-    from .listed import Listed
+    from .files_from import Listed
     from .progress import Progress
 
 Existing = Literal["refuse", "skip", "overwrite"]

@@ -1,7 +1,9 @@
 """What tests of several files need."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,3 +15,14 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         monkeypatch.delenv(name)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """The file system of an S3 server on this machine, with one bucket, `pictures`."""
+    pytest.importorskip("s3fs", reason="the extra remote is not installed")
+    pytest.importorskip("moto", reason="moto's S3 server is not installed")
+    from object_store import s3_server
+
+    with s3_server() as system:
+        yield system

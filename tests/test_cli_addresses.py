@@ -26,16 +26,6 @@ def memory() -> Iterator[Any]:
     system.pseudo_dirs[:] = [""]
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    pytest.importorskip("s3fs", reason="the extra remote is not installed")
-    pytest.importorskip("moto", reason="moto's S3 server is not installed")
-    from object_store import s3_server
-
-    with s3_server() as system:
-        yield system
-
-
 def run(*args: str) -> Result:
     return CliRunner().invoke(shout.main, ["shout", *args])
 

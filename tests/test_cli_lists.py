@@ -223,7 +223,7 @@ def test_a_full_disk_ends_a_run_that_cannot_be_taken_down() -> None:
 def test_a_million_entries_take_little_memory() -> None:
     """Here fifty thousand, in a process of its own: 33 bytes each beyond what thousands take."""
     code = (
-        "import resource, sys; from img2img.cli.plan import make_plan; from img2img.cli.listed import Listed\n"
+        "import resource, sys; from img2img.cli.plan import make_plan; from img2img.cli.files_from import Listed\n"
         "import shout; from img2img.cli.shard import WHOLE\n"
         "plan = make_plan((), 'out', shout.NAMING, listed=Listed(sys.argv[1], None))\n"
         "print(len(plan.jobs), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -14,16 +14,6 @@ from img2img.errors import AddressError, StorageError
 fsspec = pytest.importorskip("fsspec", reason="the extra remote is not installed")
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    pytest.importorskip("s3fs", reason="the extra remote is not installed")
-    pytest.importorskip("moto", reason="moto's S3 server is not installed")
-    from object_store import s3_server
-
-    with s3_server() as system:
-        yield system
-
-
 @pytest.fixture(params=["memory", "s3"])
 def top(request: pytest.FixtureRequest) -> Iterator[str]:
     """An address that ends with a slash, and has nothing below it."""
