@@ -56,7 +56,14 @@ OTHERS = {
 BLIND = ("denoise_photo_cbsd68", "8bit", "denoise-photo")
 CLEAN = {"Kodak": "kodak", "CBSD68": "cbsd68", "the 24 textures of the training data": "textures"}
 UNCHANGED, HARMED = 99, 42  # decibels: what an unchanged picture counts as in a mean, and where harm begins
-NOISE = "noise, vgg-slim, shifted"
+TEXTURES = {
+    "by default": "optimize, vgg-slim, shifted",
+    "from noise": "noise, vgg-slim, shifted",
+    "quilting": "quilting",
+    "patches": "patches",
+    "mirrored": "the sample mirrored",
+    "shuffled": "its pixels shuffled",
+}
 BARK = {"bark": "optimize, vgg19, gram", "random": "optimize, random, gram", "network": "network, vgg-slim, gram"}
 BEFORE_PATCHES = "2026-11-26"
 GONE = re.compile(
@@ -209,9 +216,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablations": lambda: translation.table(record("translate_ablation")["summary"]),
     "seams": seams,
     "translation commands": partial(commands, "translate_speed", "translate_speed_edges"),
-    "textures": lambda: texture.table(texture_rows("texture_tileable"), tileable=True),
+    "textures": lambda: texture.table(record("texture_tileable")["summary"], tileable=True),
     "textures beside Gatys": lambda: texture.table(texture_rows("texture_gatys")),
-    "textures never seen": lambda: texture.table(texture_rows("texture_unseen"), tileable=True),
+    "textures never seen": lambda: texture.table(record("texture_unseen")["summary"], tileable=True),
 }
 
 
@@ -269,10 +276,12 @@ def _figures() -> Row:
                     made[f"{who} {key}"] = f"{each[key]:.{digits}f}"
             if "fcn" in each:
                 made[f"{who} fcn"] = slashed(each["fcn"].values())
-    for shown, method in (("judge", NOISE), ("mirrored", "the sample mirrored"), ("shuffled", "its pixels shuffled")):
-        made[f"textures {shown}"] = f"{row(texture_rows('texture_tileable'), method=method)['judge']:.3f}"
+    for shown, method in TEXTURES.items():
+        mean = row(record("texture_tileable")["summary"], method=method)
+        made[f"textures {shown}"] = f"{mean['judge']:.3f}"
+        made[f"textures {shown} copied"] = f"{100 * mean['copy_rate']:.0f}"
         for each in record("texture_unseen")["scores"]:
-            if each["method"].replace("optimize", "noise") == method:
+            if each["method"] == method:
                 made[f"textures {shown} {each['sample']}"] = f"{each['judge']:.3f}"
     for name, method in BARK.items():
         made[f"bark {name}"] = f"{row(record(f'texture_{name}')['summary'], method=method)['judge']:.3f}"
