@@ -88,8 +88,8 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     told = denoise_with(blind.load(TOLD, *where)) if settings.told else None
     distance = _distance(settings.judge, settings.device) if settings.judge else None
     scores = []
-    for file in tqdm(files, desc="images", disable=None):
-        for kind, clean, picture in kinds(read_levels(file), settings.kinds):
+    for number, file in enumerate(tqdm(files, desc="images", disable=None)):
+        for kind, clean, picture in kinds(read_levels(file), settings.kinds, number):
             results = {name: denoise(picture) for name, denoise in methods.items()}
             if told:
                 results[f"{TOLD}, told the best level"] = blind.told_best(told, picture, clean)
@@ -118,25 +118,29 @@ def _files(settings: Settings) -> list[Path]:
     return files
 
 
-def kinds(clean: Image, wanted: Sequence[str] = KINDS) -> Iterator[tuple[str, Image, Image]]:
-    """Each kind of picture: its name, what it should become, what it is; in grey levels, both of one size."""
+def kinds(clean: Image, wanted: Sequence[str] = KINDS, seed: int = 0) -> Iterator[tuple[str, Image, Image]]:
+    """Each kind of picture: its name, what it should become, what it is; in grey levels, both of one size.
+
+    The seed is another for each picture, so that they come from many cameras and programs; a picture's three strengths
+    have it in common.
+    """
     if "clean" in wanted:
         yield "clean", clean, clean
     if "camera" in wanted:
         for name, shot in SHOT.items():
-            yield f"camera, {name}", *camera(clean, CameraRange(shot=(shot, shot)))
+            yield f"camera, {name}", *camera(clean, CameraRange(shot=(shot, shot)), seed)
     if "worked over" in wanted:
         for name, shot in WORKED.items():
-            yield f"worked over, {name}", *camera(clean, CameraRange(shot=(shot, shot), worked=1))
+            yield f"worked over, {name}", *camera(clean, CameraRange(shot=(shot, shot), worked=1), seed)
 
 
-def camera(clean: Image, ranges: CameraRange) -> tuple[Image, Image]:
-    """The mean of many shots by an imitated camera, and one of them; the same for the same picture and ranges."""
+def camera(clean: Image, ranges: CameraRange, seed: int) -> tuple[Image, Image]:
+    """The mean of many shots by an imitated camera, and one of them."""
     import torch
 
     levels = np.broadcast_to(np.atleast_3d(clean), (*clean.shape[:2], 3)).transpose(2, 0, 1) / 255
     scene = torch.nn.functional.pad(torch.from_numpy(levels.astype(np.float32))[None], (MARGIN,) * 4, mode="reflect")
-    pair = photograph(scene, ranges, torch.Generator().manual_seed(0))
+    pair = photograph(scene, ranges, torch.Generator().manual_seed(seed))
     truth, noisy = (np.asarray(picture[0].permute(1, 2, 0).double().numpy() * 255) for picture in pair)
     noisy = np.rint(noisy)
     return (truth, noisy) if clean.ndim == 3 else (np.mean(truth, 2), np.rint(np.mean(noisy, 2)))
