@@ -96,7 +96,7 @@ TASKS = (
         pipeline="img2img.tasks.texture:Texture",
         kinds=("descriptor",),
         networks={
-            "vgg": "img2img.tasks.texture.descriptor:VGG",
+            "vgg": "img2img.core.descriptor:VGG",
             "texture-net": "img2img.tasks.texture.generator:TextureGenerator",
         },
         trainings=(

@@ -15,9 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage import data as photographs
 
+from img2img.core.descriptor import VGG
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, read_picture, write_picture
-from img2img.tasks.texture.descriptor import VGG
 from img2img.tasks.texture.descriptor_file import load_descriptor
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.

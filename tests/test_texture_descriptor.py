@@ -8,9 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
-from img2img.errors import WeightsError
-from img2img.tasks.texture import vgg19
-from img2img.tasks.texture.descriptor import (
+from img2img.core.descriptor import (
     LAYERS,
     LEAST_MEAN,
     MEAN,
@@ -22,6 +20,8 @@ from img2img.tasks.texture.descriptor import (
     mean_activations,
     normalise,
 )
+from img2img.errors import WeightsError
+from img2img.tasks.texture import vgg19
 from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.vgg19 import CAFFE_MEAN, load_vgg19, natural_images, published
 

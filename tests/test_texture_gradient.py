@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 from img2img.checkpoints import load_checkpoint
+from img2img.core.descriptor import SLIM, VGG, VGG19
+from img2img.core.vgg_shape import Shape
 from img2img.engines.onnx_engine import OnnxEngine
 from img2img.register import networks_of
-from img2img.tasks.texture.descriptor import SLIM, VGG, VGG19
 from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.judge import unseen
 from img2img.tasks.texture.loss import GramLoss
 from img2img.tasks.texture.sample_features import sample_features
 from img2img.tasks.texture.terms import SHIFT_WEIGHT, SHIFTS, terms_of
-from img2img.tasks.texture.vgg_shape import Shape
 
 
 @pytest.mark.parametrize("widths", [SLIM, VGG19, ((4,), (6, 2))])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from untrained_texture import gravel, noise, untrained
 
-from img2img.tasks.texture.descriptor import RandomFilters
+from img2img.core.descriptor import RandomFilters
 from img2img.tasks.texture.judge import unseen
 from img2img.tasks.texture.sample_features import sample_features
 

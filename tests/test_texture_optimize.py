@@ -14,11 +14,11 @@ from torch import Tensor
 from untrained_texture import CPU, gravel, noise, untrained
 
 from img2img import runtime
+from img2img.core.descriptor import RandomFilters
 from img2img.errors import ImageError
 from img2img.metrics.texture import seam_scores
 from img2img.tasks.texture import Texture
 from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
-from img2img.tasks.texture.descriptor import RandomFilters
 from img2img.tasks.texture.job import LossName
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, make_loss
 from img2img.tasks.texture.material import PIECES, crop_middle, pieces

@@ -18,20 +18,16 @@ from img2img.core import parts
 from img2img.core.blocks import Dropout, InstanceNorm
 from img2img.core.encoder_decoder import EncoderDecoder, Layout
 from img2img.core.padding import pad_to_multiple
+from img2img.core.patch_gan import LAYERS, generator_gan_loss, hinge, lsgan, receptive_field, vanilla
 from img2img.core.seamless import in_tiles, moments, reflected, tiles
 from img2img.errors import ImageError
 from img2img.register import find_recipe
 from img2img.tasks.translate import PatchDiscriminator, UNetGenerator
 from img2img.tasks.translate.coding import Lab, Rgb, into_gamut, lightness_of
-from img2img.tasks.translate.discriminator import LAYERS, receptive_field
 from img2img.tasks.translate.generator import start_small
 from img2img.tasks.translate.loss import (
     DiscriminatorObjective,
     GeneratorObjective,
-    generator_gan_loss,
-    hinge,
-    lsgan,
-    vanilla,
 )
 from img2img.tasks.translate.shape import Shape
 

@@ -7,7 +7,7 @@ from skimage import data as photographs
 from torch import Generator, Tensor
 
 from img2img.checkpoints import save_checkpoint
-from img2img.tasks.texture.descriptor import VGG
+from img2img.core.descriptor import VGG
 
 CPU = torch.device("cpu")
 WIDTHS = ((8, 8), (12, 12), (16, 16, 16, 16), (24, 24, 24, 24), (32,))

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .descriptor import Descriptor
+    from ...core.descriptor import Descriptor
     from .descriptor_file import load_descriptor
     from .methods.network import TextureNetwork
     from .pipeline import Texture
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Descriptor", "Texture", "TextureNetwork", "load_descriptor"]
 
 _HOMES = {
-    "Descriptor": "descriptor",
+    "Descriptor": "..core.descriptor",
     "load_descriptor": "descriptor_file",
     "TextureNetwork": "methods.network",
     "Texture": "pipeline",

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from ...checkpoints import build, load_checkpoint
+from ...core.descriptor import VGG, Descriptor, RandomFilters
+from ...core.vgg_shape import DISTILLED
 from ...runtime import placed
-from .descriptor import VGG, Descriptor, RandomFilters
 from .vgg19 import load_vgg19
-from .vgg_shape import DISTILLED
 
 
 def load_descriptor(

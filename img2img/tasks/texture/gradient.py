@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .descriptor import VGG
+from ...core.descriptor import VGG
 from .judge import unseen
 from .loss import positions
 from .terms import Term, terms_of

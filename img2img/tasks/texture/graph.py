@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.vgg_shape import MEAN, STD, Shape
 from ...engines.sketch import TO_THE_END, Sketch
 from .terms import Term, terms_of
-from .vgg_shape import MEAN, STD, Shape
 
 if TYPE_CHECKING:
     import onnx

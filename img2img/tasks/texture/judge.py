@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ...core.descriptor import VGG, Descriptor, RandomFilters
 from ...metrics.texture import gram_distance
-from .descriptor import VGG, Descriptor, RandomFilters
 from .sample_features import sample_features
 
 OTHER_SEED = 1  # of random filters that judge what others have made

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...checkpoints import Checkpoint, build
+from ...core.vgg_shape import Shape
 from ...engines.network import Network
 from .terms import terms_of
-from .vgg_shape import Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -39,8 +39,8 @@ def networks(checkpoint: Checkpoint) -> tuple[Network, ...]:
 
 def _network(name: str, module: str, inputs: tuple[str, ...], examples: Any, level: float) -> Network:
     def build_module(checkpoint: Checkpoint) -> nn.Module:
+        from ...core.descriptor import VGG
         from . import gradient
-        from .descriptor import VGG
 
         built: nn.Module = getattr(gradient, module)(build(checkpoint, "vgg", VGG))
         return built.eval()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .descriptor import Descriptor
+from ...core.descriptor import Descriptor
 from .pyramid import with_mirrors, without_mirrors
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint, save_checkpoint
+from ...core.descriptor import LAYERS, VGG, mean_activations, normalise
 from ...core.padding import center_crop
 from ...data.patches import PatchSource
 from ...errors import TrainingError
@@ -19,7 +20,6 @@ from ...runtime import autocast, pick_precision, placed
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .descriptor import LAYERS, VGG, mean_activations, normalise
 from .loss import gram_matrix, layer_weights, positions, relative
 from .vgg19 import load_vgg19
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ... import __version__
+from ...core.descriptor import Descriptor
 from ...data.folder import find_images
 from ...data.patches import load_rgb
 from ...errors import TrainingError
@@ -26,7 +27,6 @@ from ...training.provenance import provenance
 from ...training.recipe import Recipe, read_recipe
 from ...training.run import launched
 from .colour import luminance, palette
-from .descriptor import Descriptor
 from .descriptor_file import load_descriptor
 from .generator import TextureGenerator, folded, measure_statistics, random_noises
 from .job import TextureJob

@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .discriminator import PatchDiscriminator
+    from ...core.patch_gan import PatchDiscriminator
     from .generator import UNetGenerator
     from .pipeline import Translator
 
 __all__ = ["PatchDiscriminator", "Translator", "UNetGenerator"]
 
-_HOMES = {"PatchDiscriminator": ".discriminator", "Translator": ".pipeline", "UNetGenerator": ".generator"}
+_HOMES = {"PatchDiscriminator": "...core.patch_gan", "Translator": ".pipeline", "UNetGenerator": ".generator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,57 +1,11 @@
 """Losses of generator and discriminator: a conditional GAN and L1."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .discriminator import PatchDiscriminator
+from ...core.patch_gan import GANS, PatchDiscriminator, check_gan, frozen, generator_gan_loss
 from .generator import UNetGenerator
 
 Batch = tuple[Tensor, Tensor]
-
-
-def vanilla(score: Tensor, real: bool) -> Tensor:
-    """Cross entropy between a score (logit) and what the patch is (Goodfellow 2014, arXiv:1406.2661)."""
-    return F.binary_cross_entropy_with_logits(score, torch.full_like(score, float(real)))
-
-
-def lsgan(score: Tensor, real: bool) -> Tensor:
-    """Squared distance of a score from 1 (real) or 0 (Mao 2017, arXiv:1611.04076)."""
-    return (score - float(real)).square().mean()
-
-
-def hinge(score: Tensor, real: bool) -> Tensor:
-    """How far a score is from being above 1 (real) or below -1 (Lim & Ye 2017, arXiv:1705.02894)."""
-    return F.relu(1 - score if real else 1 + score).mean()
-
-
-GANS: dict[str, Callable[[Tensor, bool], Tensor]] = {"vanilla": vanilla, "lsgan": lsgan, "hinge": hinge}
-
-
-def check_gan(gan: str) -> None:
-    """Raise ValueError naming the choices."""
-    if gan not in GANS:
-        raise ValueError(f"loss must be one of {', '.join(GANS)}, not {gan!r}")
-
-
-def generator_gan_loss(score: Tensor, gan: str) -> Tensor:
-    """The generator's part of the GAN's loss, non-saturating: -log D instead of log(1 - D), as in the paper."""
-    return -score.mean() if gan == "hinge" else GANS[gan](score, True)
-
-
-@contextmanager
-def frozen(net: nn.Module) -> Iterator[None]:
-    """Within it a network's parameters get no gradients; what it is given does."""
-    before = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
-    net.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, required in before:
-            parameter.requires_grad_(required)
 
 
 class GeneratorObjective(nn.Module):

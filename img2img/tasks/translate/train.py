@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint, save_checkpoint
 from ...core.blocks import check_choice
+from ...core.patch_gan import PatchDiscriminator
 from ...data.folder import find_images
 from ...data.pairs import Kind, Lines, PairFile, find_pairs, make_pair, read_pair
 from ...data.patches import PatchSource, load_rgb
@@ -23,7 +24,6 @@ from ...training.photographs import center, tell_left_out
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .coding import SPACES, Coding, with_channels
-from .discriminator import PatchDiscriminator
 from .generator import GeneratorNorm, UNetGenerator, start_small
 from .loss import DiscriminatorObjective, GeneratorObjective
 

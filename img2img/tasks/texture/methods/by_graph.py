@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ....checkpoints import Checkpoint, load_checkpoint
 from ....core.box import Box
+from ....core.vgg_shape import DISTILLED, Shape
 from ....engines.network import Runner
 from ....engines.onnx_engine import OnnxEngine
 from ....errors import ImageError, WeightsError
@@ -26,7 +27,6 @@ from ..job import LossName
 from ..networks import networks
 from ..pyramid import REACH, Size, with_mirrors, without_mirrors
 from ..terms import SHIFT_WEIGHT, Term, terms_of
-from ..vgg_shape import DISTILLED, Shape
 from .optimize import TILE, WHOLE, Image, bytes_of_optimiser
 
 # Bytes for a pixel that is computed at once, measured with vgg-slim. In tiles onnxruntime keeps 577 for `sums` and 873

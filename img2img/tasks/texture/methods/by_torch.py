@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....core.box import Box
+from ....core.descriptor import Descriptor
 from ....runtime import autocast, exactly, keep_big_buffers, require_memory
-from ..descriptor import Descriptor
 from ..job import LossName
 from ..judge import Unseen, unseen
 from ..loss import COPIES, Loss, make_loss

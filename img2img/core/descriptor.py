@@ -1,4 +1,4 @@
-"""What a texture is described by: the features of a frozen network, VGG-19's shape or one layer of random filters."""
+"""What a picture is described by: the features of a frozen network, VGG-19's shape or one layer of random filters."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ...core.padding import framed
+from .padding import framed
 from .vgg_shape import MEAN, STD
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
