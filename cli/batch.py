@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -19,15 +19,17 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from img2img.errors import OptionError
+
 from .debug import debugging
 from .files_from import Listed
-from .interception import intercepted
 from .own_options import prepare_with
 from .pipeline import MANY, Pipeline, Result, Task
-from .plan import STREAM, Existing, Job, Naming, Plan, make_plan
+from .plan import STREAM, Existing, Plan, make_plan
 from .progress import Progress
-from .report import say_error, say_note
+from .report import describe, say_error, say_note
 from .shard import Shard
+from .work import Work, asked
 from .workers import Crew, Processes, Settings, Workers, shared_threads
 
 X = TypeVar("X")
@@ -64,30 +66,29 @@ class BatchOptions:
 NAMES = frozenset(field.name for field in fields(BatchOptions))
 
 
-def run(
-    batch: BatchOptions,
-    naming: Naming,
-    prepare: Callable[[int], Task[X, Y]],
-    begin: Callable[[Sequence[Job]], None] = lambda skipped: None,
-) -> None:
-    """Do what the command line asks for.
+class BatchCommand(click.Command):
+    """A command whose function returns its `Work`, which is then done."""
 
-    Args:
-        batch: the options.
-        naming: how outputs are called.
-        prepare: loads what so many inputs need. Called once, if there is anything to do, after all that can be refused
-            was.
-        begin: is told, once all that can be refused was, of the outputs that exist and are skipped.
+    def invoke(self, ctx: click.Context) -> None:
+        """Ask the function, and do what it says."""
+        work = asked(ctx)
+        with work.around:
+            try:
+                run(work)
+            except OptionError as error:
+                raise click.UsageError(describe(error)) from error
+
+
+def run(work: Work) -> None:
+    """Do what the command line asks for.
 
     Raises:
         click.UsageError: the command line does not make sense; nothing was computed.
         click.exceptions.Exit: code 1: some inputs failed.
     """
+    batch, prepare = work.batch, work.prepare
     if batch.skip_existing and batch.overwrite:
         raise click.UsageError("--skip-existing and --overwrite contradict each other")
-    if (wanted := intercepted()) is not None and not wanted.planning:
-        wanted.prepare = prepare
-        return
     if not batch.ray and batch.num_gpus is not None:
         raise click.UsageError("--num-gpus is for --ray")
     if not batch.ray and batch.num_cpus is not None and batch.workers is None:
@@ -98,26 +99,29 @@ def run(
         raise click.UsageError("Missing argument 'INPUT...'.")
     with ExitStack() as stack:
         progress = None
-        if batch.manifest is not None and wanted is None:
+        if batch.manifest is not None:
             progress = Progress(batch.manifest, batch.shard, prepare)
             stack.callback(progress.close)
-        plan = _plan(batch, naming, progress)
-        if wanted is not None:
-            wanted.jobs, wanted.prepare = plan.jobs, prepare
-            return
+        plan = planned(work, progress)
         _check_streams(batch, plan)
         for note in plan.notes:
             say_note(note)
-        begin(plan.skipped)
+        work.begin(plan.skipped)
         _perform(batch, plan, prepare, progress, stack)
 
 
-def _plan(batch: BatchOptions, naming: Naming, progress: Progress | None) -> Plan:
+def planned(work: Work, progress: Progress | None = None) -> Plan:
+    """Which output each input gives.
+
+    Raises:
+        click.UsageError: inputs or outputs make no sense.
+    """
+    batch = work.batch
     listed = None if batch.files_from is None else Listed(batch.files_from, partial(prepare_with, left_out=NAMES))
     return make_plan(
         batch.inputs,
         batch.output,
-        naming,
+        work.naming,
         recursive=batch.recursive,
         shard=batch.shard,
         existing=batch.existing,

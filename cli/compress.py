@@ -7,11 +7,12 @@ import click
 from img2img.choices import CODEC_QUALITY
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .pictures import compressed_naming, prepared, refuse_files
+from .work import Work
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @options.weights("compress", default="codec-fast")
 @click.option(
     "--quality",
@@ -46,7 +47,7 @@ def compress(
     max_pixels: int,
     keeping: options.Keeping,
     computing: dict[str, Any],
-) -> None:
+) -> Work:
     """Compress pictures into .i2i files.
 
     INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo.i2i, a folder photos/ gives
@@ -58,10 +59,7 @@ def compress(
     """
     asked: dict[str, Any] = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
     target = {name: value for name, value in asked.items() if value is not None} or {"quality": CODEC_QUALITY}
-    if len(target) > 1:
-        first, second = (f"--{name.replace('_', '-')}" for name in list(target)[:2])
-        raise click.UsageError(f"{first} and {second} contradict each other: give one of them")
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
     files: dict[str, Any] = {"effort": effort, "max_pixels": max_pixels, "keeping": keeping}
-    run(batch, compressed_naming(), prepared("compress", model, computing, **target, **files))
+    return Work(batch, compressed_naming(), prepared("compress", model, computing, **target, **files))

@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .pictures import decompressed_naming, prepared, refuse_files
+from .work import Work
 
 
 class Region(click.ParamType):
@@ -28,7 +29,7 @@ class Region(click.ParamType):
         return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @click.option(
     "--model",
     "models",
@@ -58,7 +59,7 @@ def decompress(
     max_pixels: int,
     keeping: options.Keeping,
     computing: dict[str, Any],
-) -> None:
+) -> Work:
     """Make pictures of .i2i files.
 
     INPUT is a file, several, a folder, or - for standard input. photo.i2i gives photo.png, a folder photos/ gives
@@ -68,14 +69,9 @@ def decompress(
     """
     from img2img.images import FORMATS
 
-    if region and preview:
-        raise click.UsageError("--region and --preview contradict each other: give one of them")
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
     files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
     shown: dict[str, Any] = {"region": region, "preview": preview, "partial": partial}
-    run(
-        batch,
-        decompressed_naming(format),
-        prepared("decompress", None, {**computing, "models": models}, **shown, **files),
-    )
+    task = prepared("decompress", None, {**computing, "models": models}, **shown, **files)
+    return Work(batch, decompressed_naming(format), task)

@@ -1,18 +1,18 @@
 """`img2img denoise`."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .pictures import picture_naming, prepared
+from .work import Work
 
 GREY_LEVELS = 255
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @click.option(
     "--sigma",
     type=options.AutoOr(click.FloatRange(0, GREY_LEVELS), "a number from 0 to 255"),
@@ -73,22 +73,13 @@ def denoise(
     keeping: options.Keeping,
     channels: Literal["colours", "all"],
     computing: dict[str, Any],
-) -> None:
+) -> Work:
     """Remove noise from pictures.
 
     INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo_denoised.png, a folder photos/
     gives photos_denoised/ with the same names in it.
     """
-    if sigma is not None and model is not None and _is_blind(model):
-        raise click.UsageError(f"{model} finds the noise itself: leave out --sigma, or use --model denoise-fast")
     how: dict[str, Any] = {"strength": strength, "tta": tta, "luma": luma, "chroma": chroma, "channels": channels}
     how |= {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-    work = prepared("denoise", model, computing, sigma="auto" if sigma is None else sigma, **how)
-    run(batch, picture_naming("_denoised", format), work)
-
-
-def _is_blind(model: str) -> bool:
-    from img2img.checkpoints import names, read_header, weights_file
-
-    header = read_header(weights_file(model) if model in names() else Path(model))
-    return bool(header.get("network") == "blind")
+    task = prepared("denoise", model, computing, sigma="auto" if sigma is None else sigma, **how)
+    return Work(batch, picture_naming("_denoised", format), task)

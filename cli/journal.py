@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -52,6 +52,19 @@ class Journal:
             if content[:1] not in (b"", b"{"):
                 raise click.UsageError(f"--report {self.path}: this is no report and will not be replaced")
             self.before = _entries(content)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it.
+
+        Raises:
+            click.exceptions.Exit: code 1: nothing else went wrong, but seams are too strong.
+        """
+        self.close()
+        if self.seams and kind is None:
+            raise click.exceptions.Exit(1)
 
     def begin(self, skipped: Sequence[Job]) -> None:
         """The command line makes sense: from now on there is a report. Outputs that exist already are part of it.

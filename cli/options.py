@@ -12,16 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from img2img.choices import DEFAULT_QUALITY, DEVICES, ENGINES, FORMATS, MAX_PIXELS, METADATA, PRECISIONS
-from img2img.errors import OptionError
 from img2img.keeping import Keeping as Keeping
 from img2img.runtime import share_the_machine
 
 from .batch import BatchOptions
 from .debug import debug
-from .report import describe
 from .shard import Shard, parse_shard, shard_from_slurm
+from .work import Work
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 _QUALITY = max(DEFAULT_QUALITY.values())
 _LOWER = ", ".join(format for format, quality in DEFAULT_QUALITY.items() if quality < _QUALITY)
@@ -125,12 +125,12 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
     return shard_from_slurm(os.environ) if value is None else parse_shard(value)
 
 
-def batch(command: Callable[..., None]) -> Callable[..., None]:
+def batch(command: Callable[..., Work]) -> Callable[..., Work]:
     """INPUT... and all options of the batch engine; the command receives them as `batch`."""
     return _batch(command, _inputs("INPUT..."), *_BATCH[:2], *_MANY, *_BATCH[2:])
 
 
-def batch_of_any(command: Callable[..., None]) -> Callable[..., None]:
+def batch_of_any(command: Callable[..., Work]) -> Callable[..., Work]:
     """The same for a command that may do without INPUT, and is not for millions of files."""
     return _batch(command, _inputs("[INPUT...]"), *_BATCH)
 
@@ -139,15 +139,11 @@ def _inputs(metavar: str) -> Callable[[Any], Any]:
     return click.argument("inputs", metavar=metavar, nargs=-1, shell_complete=complete_files)
 
 
-def _batch(command: Callable[..., None], *taken: Callable[[Any], Any]) -> Callable[..., None]:
+def _batch(command: Callable[..., Work], *taken: Callable[[Any], Any]) -> Callable[..., Work]:
     @wraps(command)
-    def collected(**values: Any) -> None:
+    def collected(**values: Any) -> Work:
         names = [field.name for field in fields(BatchOptions) if field.name in values]
-        options = BatchOptions(**{name: values.pop(name) for name in names})
-        try:
-            command(batch=options, **values)
-        except OptionError as error:  # here, where the command's own names of its options are known
-            raise click.UsageError(describe(error)) from error
+        return command(batch=BatchOptions(**{name: values.pop(name) for name in names}), **values)
 
     for option in reversed(taken):
         collected = option(collected)
@@ -246,12 +242,12 @@ class Quality(click.ParamType):
         return click.IntRange(1, 100).convert(value, param, ctx)
 
 
-def pictures(command: Callable[..., None]) -> Callable[..., None]:
+def pictures(command: Callable[..., R]) -> Callable[..., R]:
     """Options of every command that reads pictures and writes pictures; it receives some as `keeping`."""
     return _keeping(written(command), frame)
 
 
-def written(command: Callable[..., None]) -> Callable[..., None]:
+def written(command: Callable[..., R]) -> Callable[..., R]:
     """Of these, those that say how a picture is written."""
     return _options(
         command,
@@ -267,25 +263,26 @@ def written(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
-def kept(command: Callable[..., None]) -> Callable[..., None]:
+def kept(command: Callable[..., R]) -> Callable[..., R]:
     """What is kept of a picture that is not read from a picture file."""
     return _keeping(command)
 
 
-def read_and_kept(command: Callable[..., None]) -> Callable[..., None]:
+def read_and_kept(command: Callable[..., R]) -> Callable[..., R]:
     """What is read of a picture's file, and kept of it in one that is no picture file."""
     return _keeping(command, frame)
 
 
-def _keeping(command: Callable[..., None], *more: Callable[[Any], Any]) -> Callable[..., None]:
+def _keeping(command: Callable[..., R], *more: Callable[[Any], Any]) -> Callable[..., R]:
     @wraps(command)
-    def collected(**values: Any) -> None:
-        command(keeping=Keeping(**{name: values.pop(name) for name in Keeping._fields if name in values}), **values)
+    def collected(**values: Any) -> R:
+        keeping = Keeping(**{name: values.pop(name) for name in Keeping._fields if name in values})
+        return command(keeping=keeping, **values)
 
     return _options(collected, metadata, strict, *more)
 
 
-def _options(command: Any, *options: Callable[[Any], Any]) -> Any:
+def _options(command: Callable[..., R], *options: Callable[[Any], Any]) -> Callable[..., R]:
     for option in reversed(options):
         command = option(command)
     return command
@@ -311,22 +308,22 @@ frame = click.option(
 )
 
 
-def computing(command: Callable[..., None]) -> Callable[..., None]:
+def computing(command: Callable[..., R]) -> Callable[..., R]:
     """`--engine`, `--device`, `--precision`: the command receives them as `computing`, for a task's from_pretrained."""
     return _computing(command, engine=engine, device=device, precision=precision)
 
 
-def computing_in_tiles(command: Callable[..., None]) -> Callable[..., None]:
+def computing_in_tiles(command: Callable[..., R]) -> Callable[..., R]:
     """The same and `--tile`."""
     return _computing(command, engine=engine, device=device, precision=precision, tile=tile)
 
 
-def _computing(command: Callable[..., None], **options: Callable[[Any], Any]) -> Callable[..., None]:
+def _computing(command: Callable[..., R], **options: Callable[[Any], Any]) -> Callable[..., R]:
 
     @threads
     @wraps(command)
-    def collected(**values: Any) -> None:
-        command(computing={name: values.pop(name) for name in options}, **values)
+    def collected(**values: Any) -> R:
+        return command(computing={name: values.pop(name) for name in options}, **values)
 
     for option in reversed(options.values()):
         collected = option(collected)

@@ -7,7 +7,7 @@ import click
 from img2img.checkpoints import names
 
 from .files_from import Options
-from .interception import intercepting
+from .work import asked
 
 MACHINE = ("engine", "device", "precision", "tile", "max_pixels")  # is the same for all files
 ABOUT_OUTPUT = ("format",)  # which the output's name tells
@@ -36,10 +36,7 @@ def prepare_with(options: Options, left_out: frozenset[str]) -> Any:
             changed[str(option.name)] = option.type_cast_value(context, value)
         except click.BadParameter as error:
             raise click.UsageError(f"{word}: {error.format_message()}") from error
-    with intercepting(planning=False) as intercepted:
-        assert context.command.callback is not None
-        context.command.callback(**(context.params | changed))
-    return intercepted.prepare
+    return asked(context, **changed).prepare
 
 
 def _about_a_picture(command: click.Command, left_out: frozenset[str]) -> dict[str, click.Option]:

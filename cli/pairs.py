@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .debug import debug
 from .pictures import picture_naming, picture_task
 from .pipeline import Task
 from .shard import WHOLE
+from .work import Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("gray", "edges", "blank", "down", "jpeg")
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
 @click.option(
@@ -55,7 +56,7 @@ def pairs(
     skip_existing: bool,
     overwrite: bool,
     max_pixels: int,
-) -> None:
+) -> Work:
     """Make pairs of the photographs in DIR, to train a translator with: OUT gets PNGs, A left and B right.
 
     B is the photograph, A what is made of it.
@@ -91,4 +92,4 @@ def pairs(
         fail_fast=False,
         json=False,
     )
-    run(batch, picture_naming("", "png"), prepare)
+    return Work(batch, picture_naming("", "png"), prepare)

@@ -1,8 +1,9 @@
 """The commands as `img2img serve` offers them.
 
-A request becomes a command line, `img2img denoise --sigma=5 - -o -`, which the command itself reads and checks; only
-where it would begin to read files it is asked what it would do to one (`interception.intercepting`). So every option is
-described, checked and explained in one place, and the service gives what the command gives.
+A request becomes a command line, `img2img denoise --sigma=5 - -o -`, which the command itself reads and checks; but it
+is only asked for its `Work`, not told to do it. That is the library's unit of work, as `img2img.process` does it. A
+request is text, like a command line: click's types describe, convert and explain it, and what goes together the library
+checks, for the command, the service and `process` in one place.
 """
 
 import re
@@ -19,14 +20,14 @@ from img2img.serve.suite import Arguments, Checked, Command, Parameter
 
 from . import main as commands
 from . import options
-from .batch import BatchOptions
+from .batch import BatchOptions, planned
 from .decompress import Region
-from .interception import Intercepted, intercepting
 from .pipeline import MANY
 from .plan import STREAM
 from .report import one_line
 from .texture_types import DescriptorName, Sides, Size
 from .translate import HintAt
+from .work import Work, asked
 
 SERVED = ("denoise", "compress", "decompress", "translate", "texture")
 COMPUTING = ("engine", "device", "precision", "tile", "max_pixels")  # the machine's matter: options of `serve` itself
@@ -157,7 +158,7 @@ class Checker:
         here = [f"{_dashed(word)}={value}" for word, value in self.computing.items() if word in takes]
         arguments = tuple(here + [word for pair in values for word in _words(*pair, known)])
         try:
-            job = intercept(name, arguments).jobs[0]
+            job = planned(work_of(name, arguments)).jobs[0]
         except click.ClickException as error:
             raise OptionError(one_line(error.format_message())) from error
         except ValueError as error:
@@ -192,25 +193,21 @@ def _words(name: str, value: str, known: dict[str, click.Option]) -> Iterator[st
         yield f"{_dashed(name)}={part}"
 
 
-def intercept(name: str, arguments: Arguments) -> Intercepted:
+def work_of(name: str, arguments: Arguments) -> Work:
     """What a command would do to standard input.
 
     Raises:
         click.ClickException: the arguments make no sense.
     """
-    found = _click(name)
-    with intercepting() as intercepted:
-        parent = click.Context(commands.main, info_name="img2img")
-        with found.make_context(name, [*arguments, "-o", STREAM, "--", STREAM], parent=parent) as context:
-            found.invoke(context)
-    return intercepted
+    parent = click.Context(commands.main, info_name="img2img")
+    with _click(name).make_context(name, [*arguments, "-o", STREAM, "--", STREAM], parent=parent) as context:
+        return asked(context)
 
 
 def perform(name: str, arguments: Arguments, source: Path, target: Path) -> dict[str, Any]:
     """Do a command to a file: see `img2img.serve.suite.Perform`."""
-    intercepted = intercept(name, arguments)
-    assert intercepted.prepare is not None
-    job, task = intercepted.jobs[0], intercepted.prepare(MANY)  # networks are kept, tasks know their samples
+    work = work_of(name, arguments)
+    job, task = planned(work).jobs[0], work.prepare(MANY)  # networks are kept, tasks know their samples
     with source.open("rb") as file:
         read = task.read(file)
     result, facts = task.apply(read, job) if task.with_job else task.apply(read)

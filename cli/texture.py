@@ -13,13 +13,14 @@ from img2img.stores import exists, is_address, opened, whole_output
 from img2img.tasks.texture.job import CHOICES, DESCRIPTOR, LAST_SEED, METHOD, SIZE, TRAIN_STEPS
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .journal import Journal
 from .pictures import picture_naming
 from .pipeline import Task
 from .plan import STREAM, Job
 from .report import describe, say_note
 from .texture_types import DescriptorName, Map, Shares, Sides, Size
+from .work import Work
 
 if TYPE_CHECKING:
     from img2img.images import Picture
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from img2img.tasks.texture.patchwork import Made
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @click.option(
     "--size",
     type=Size(),
@@ -213,7 +214,7 @@ def texture(
     keeping: options.Keeping,
     computing: dict[str, Any],
     **values: Any,
-) -> None:
+) -> Work:
     """Make more of a texture, as much as wanted, from a sample.
 
     INPUT is a sample, several, a folder, or - for standard input. pebbles.jpg gives pebbles_texture.png, a folder
@@ -280,12 +281,8 @@ def texture(
 
     copies, joined = asked.get("count", 1), "mix" in asked
     naming = replace(picture_naming(f"_{maker.job.mode}", format), copies=copies, joined=joined)
-    try:
-        run(batch if batch.inputs else replace(batch, inputs=(asked["net"],)), naming, prepare, journal.begin)
-    finally:
-        journal.close()
-    if journal.seams:
-        raise click.exceptions.Exit(1)
+    inputs = batch if batch.inputs else replace(batch, inputs=(asked["net"],))
+    return Work(inputs, naming, prepare, journal.begin, journal)
 
 
 class Textures(NamedTuple):

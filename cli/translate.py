@@ -1,6 +1,5 @@
 """`img2img translate`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -8,9 +7,10 @@ import click
 from img2img.errors import Img2ImgError
 
 from . import options
-from .batch import BatchOptions, run
+from .batch import BatchCommand, BatchOptions
 from .pictures import picture_naming, prepared
 from .report import describe
+from .work import Work
 
 
 class HintAt(click.ParamType):
@@ -33,24 +33,7 @@ class HintAt(click.ParamType):
         return value
 
 
-def colours(model: str) -> bool:
-    """Whether weights give colours to a lightness, by their header."""
-    from img2img.checkpoints import names, read_header, weights_file
-
-    return read_header(weights_file(model) if model in names() else Path(model)).get("space") == "lab"
-
-
-def refuse_empty(hints: str) -> None:
-    """Refuse a picture of hints that cannot be read, or says nothing."""
-    from img2img.front import hints_of
-
-    try:
-        hints_of((), hints)
-    except Img2ImgError as error:
-        raise click.UsageError(describe(error)) from error
-
-
-@click.command()
+@click.command(cls=BatchCommand)
 @options.weights("translate")
 @click.option(
     "--seed",
@@ -89,7 +72,7 @@ def translate(
     max_pixels: int,
     keeping: options.Keeping,
     computing: dict[str, Any],
-) -> None:
+) -> Work:
     """Turn pictures into what a model was trained to make of them: colours of grey, photographs of drawings.
 
     INPUT is a file, several, a folder, or - for standard input. photo.jpg gives photo_translated.png, a folder photos/
@@ -98,10 +81,6 @@ def translate(
     colorize takes photographs, grey or not, and leaves the lightness of every pixel as it is. edges takes drawings in
     ink, black on white, with dark areas filled. facades takes labels in the colours that img2img info facades lists.
     """
-    if (hint or hints) and not colours(model):
-        raise click.UsageError(f"--hint and --hints are for models that colour grey pictures, not {model}")
-    if hints:
-        refuse_empty(hints)
     files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-    work = prepared("translate", model, computing, seed=seed, noise=noise, hint=hint, hints=hints, **files)
-    run(batch, picture_naming("_translated", format), work)
+    task = prepared("translate", model, computing, seed=seed, noise=noise, hint=hint, hints=hints, **files)
+    return Work(batch, picture_naming("_translated", format), task)

@@ -207,6 +207,15 @@ def read_header(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def header_of(name_or_file: str | Path) -> dict[str, Any]:
+    """What shipped weights, or a weight file, say of themselves; nothing is compared with the index.
+
+    Raises:
+        WeightsError: as `read_header`.
+    """
+    return read_header(weights_file(str(name_or_file)) if name_or_file in index() else Path(name_or_file))
+
+
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write weights in fp16 with their header, whole or not at all; statistics of batch norms stay as they are."""
     import torch

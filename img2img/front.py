@@ -46,6 +46,7 @@ GREY_LEVELS = 255
 COMPRESSED = ".i2i"
 COMPUTING = ("device", "precision", "engine", "tile")
 MEANS = COMPUTING[:3]  # of textures
+TARGETS = ("quality", "bpp", "psnr", "max_bytes")  # of a compressed file
 LONGEST_HEADER = 100  # bytes
 NONE_FOUND = 0.5  # grey levels: what rounding to 8 bits alone may be taken for
 
@@ -90,6 +91,18 @@ class _Task:
     def default_model(cls, options: Mapping[str, Any]) -> str | None:
         """The weights for these options of a call, where none are named; None leaves it to the pipeline."""
         return None
+
+    @classmethod
+    def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Refuse options that do not go together, before anything is loaded.
+
+        Args:
+            header: what the weights say of themselves; empty where none are named.
+            options: of `operation`.
+
+        Raises:
+            OptionError: they do not.
+        """
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
@@ -143,6 +156,19 @@ class Denoiser(_Pictures):
         """Who knows the level of white noise is served best by the network that is told it."""
         return None if options.get("sigma", "auto") == "auto" else "denoise-fast"
 
+    @classmethod
+    def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Levels are numbers that a network can be told."""
+        sigma = options.get("sigma", "auto")
+        if sigma == "auto":
+            return
+        if not 0 <= sigma <= GREY_LEVELS:
+            raise OptionError("{0} is auto or a number of grey levels from 0 to {most}, not {value!r}", "sigma",
+                              most=GREY_LEVELS, value=sigma)  # fmt: skip
+        if header.get("network") == "blind":
+            raise OptionError("{name} finds the noise itself: leave out {0}, or use {1} denoise-fast", "sigma", "model",
+                              name=header.get("name", "this network"))  # fmt: skip
+
     def __call__(
         self, x: Any, *, sigma: float | Literal["auto"] = "auto", **options: Unpack[DenoisedAndWritten]
     ) -> Any:
@@ -178,8 +204,7 @@ class Denoiser(_Pictures):
         return of_images(self._for_file(sigma, how), further=channels == "all", **files)
 
     def _for_file(self, sigma: float | Literal["auto"], how: dict[str, Any]) -> ForFile:
-        if sigma != "auto" and not 0 <= sigma <= GREY_LEVELS:
-            raise InputError(f"sigma is 'auto' or a number of grey levels from 0 to {GREY_LEVELS}, not {sigma!r}")
+        self.check(self.pipeline.checkpoint.header, {"sigma": sigma})
 
         def find(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
             """Each frame by itself: what a blind network finds in it is all that it needs."""
@@ -235,6 +260,17 @@ class Translator(_Pictures):
             raise WeightsError(f"weights {name} make {made} channels, and a picture has 1 or 3")
         return pipeline
 
+    @classmethod
+    def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Hints are for networks that give colours to a lightness, and say something."""
+        hints = options.get("hint", ()), options.get("hints")
+        if not _hinted(header.get("space") == "lab", *hints):
+            return
+        try:
+            hints_of(*hints)
+        except Img2ImgError as error:
+            raise OptionError(str(error)) from error
+
     def __call__(
         self,
         x: Any,
@@ -269,14 +305,26 @@ class Translator(_Pictures):
         return frames.map(_on_white) if self.pipeline.takes_drawings else frames
 
     def _for_file(self, seed: int, noise: bool, hint: Sequence[Any], hints: Any) -> ForFile:
+        _hinted(self.pipeline.takes_hints, hint, hints)
         known = hints_of(hint, hints)
-        if known and not self.pipeline.takes_hints:
-            raise InputError("hints of colours are for models that colour a grey picture, such as colorize")
 
         def turn(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
             return self.pipeline(image, seed, noise, known), {"seed": seed if noise else None}
 
         return lambda _: turn
+
+
+def _hinted(taken: bool, points: Sequence[Any], picture: Any) -> bool:
+    """Whether there are hints.
+
+    Raises:
+        OptionError: there are, for a network that takes none.
+    """
+    if not points and picture is None:
+        return False
+    if not taken:
+        raise OptionError("{0} and {1} are for models that colour grey pictures, such as colorize", "hint", "hints")
+    return True
 
 
 def _on_white(picture: Picture) -> Picture:
@@ -365,6 +413,11 @@ class Compressor(_Task):
         from .tasks.compress import Compressor as Pipeline
 
         return Pipeline.from_pretrained(**arguments)
+
+    @classmethod
+    def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """There is one target."""
+        target_of(**{name: options.get(name) for name in TARGETS})
 
     def __call__(
         self,
@@ -487,6 +540,11 @@ class Decompressor(_Task):
                 raise InputError(f"a compressed picture is a path or bytes, not {type(x).__name__}")
             frames = Frames.of(self.pipeline.decode(data, max_pixels, _view(region, preview, partial)).picture)
             return answer(frames, Given(kind, frames, x), "", written)
+
+    @classmethod
+    def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """There is one view."""
+        _view(options.get("region"), options.get("preview", False), options.get("partial", False))
 
     def operation(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import front
-from .checkpoints import digest, index, names
+from .checkpoints import digest, header_of, index, names
 from .errors import InputError
 from .keeping import Keeping
 from .operations import Operation
@@ -49,11 +49,14 @@ class Unit:
         """Of dictionaries.
 
         Raises:
-            InputError: there is no such task.
+            InputError: there is no such task, or the options do not go together.
+            WeightsError: the weights do not say what they are.
         """
         if task not in TASKS:
             raise InputError(f"no task {task!r}; there are {', '.join(TASKS)}")
         name = model or TASKS[task].default_model(options)
+        with front.in_our_words():
+            TASKS[task].check({} if name is None else header_of(name), options)
         return cls(task, name, tuple(sorted(computing.items())), tuple(sorted(options.items())))
 
     def operation(self, pictures: int | None = None) -> Operation[Any, Any]:

@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 import click
 
 from img2img.cli import options
-from img2img.cli.batch import BatchOptions, run
+from img2img.cli.batch import BatchCommand, BatchOptions
 from img2img.cli.main import LazyGroup
 from img2img.cli.pipeline import Task
 from img2img.cli.plan import Naming
+from img2img.cli.work import Work
 from img2img.errors import ImageError
 
 NAMING = Naming("_loud", readable=(".txt", ".text"), formats={".txt": "txt", ".caps": "caps"}, default=".txt")
@@ -69,11 +70,11 @@ class Group(LazyGroup):
         return shout if cmd_name == "shout" else None
 
 
-@click.command()
+@click.command(cls=BatchCommand)
 @options.batch
-def shout(batch: BatchOptions) -> None:
+def shout(batch: BatchOptions) -> Work:
     """Turn text files into capitals."""
-    run(batch, NAMING, prepare)
+    return Work(batch, NAMING, prepare)
 
 
 @click.command(cls=Group)

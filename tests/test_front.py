@@ -1,13 +1,10 @@
 """The front door: every kind of picture goes in, the same kind comes out, and one exception says what is wrong."""
 
 import inspect
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -233,29 +230,6 @@ def test_classes_are_of_one_shape_and_equal_the_functions() -> None:
         assert next(iter(inspect.signature(kind.__call__).parameters.values())).name == "self"
     denoiser = img2img.Denoiser.from_pretrained("denoise-fast", device="cpu", engine="onnx")
     np.testing.assert_array_equal(denoiser(NOISY, sigma=25), clean(NOISY))
-
-
-def test_work_can_be_sent_to_another_process() -> None:
-    """By spawn, as on Windows: nothing that the parent has is there."""
-    assert pickle.loads(pickle.dumps(img2img.process)) is img2img.process
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        options = {"model": "denoise-fast", "sigma": 25, "device": "cpu", "engine": "onnx"}
-        data, facts = pool.submit(img2img.process, "denoise", png(), **options).result()
-        failed = pool.submit(img2img.process, "denoise", b"abc", **options).exception()
-    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(data))), clean(NOISY))
-    assert facts == {"width": 64, "height": 48, "sigma": 25.0, "lost": []}
-    assert isinstance(failed, img2img.ImageError)
-
-
-def test_process_does_what_the_command_does(tmp_path: Path) -> None:
-    source, target = tmp_path / "photo.png", tmp_path / "out.png"
-    source.write_bytes(png(exif=b"Exif\0\0", icc=None))
-    arguments = ["--model", "denoise-fast", "--sigma", "25", "--device", "cpu", "--engine", "onnx", "-o", str(target)]
-    subprocess.run([sys.executable, "-m", "img2img", "denoise", str(source), *arguments], check=True, cwd=tmp_path)
-    options = {"model": "denoise-fast", "sigma": 25, "device": "cpu", "engine": "onnx"}
-    assert target.read_bytes() == img2img.process("denoise", source.read_bytes(), **options)[0]
-    lost = img2img.process("denoise", png(NOISY.astype(np.uint16) * 257), format="jpg", **options)[1]["lost"]
-    assert any("16" in what for what in lost)
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:
