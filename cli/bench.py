@@ -552,3 +552,29 @@ def many_files(**settings: Any) -> None:
     from img2img.benchmarks import many_files
 
     many_files.run(many_files.Settings(**settings), echo=click.echo)
+
+
+@bench.command()
+@click.option("--count", type=click.IntRange(1), default=100_000, show_default=True, help="Pictures.")
+@click.option("--kills", type=click.IntRange(0), default=50, show_default=True, help="Of all kinds together.")
+@click.option("--ray", is_flag=True, help="Workers are Ray's actors.")
+@click.option(
+    "--store",
+    type=click.Choice(("folder", "s3", "memory")),
+    default="folder",
+    show_default=True,
+    help="Where pictures lie.",
+)
+@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Of a picture, in pixels.")
+@click.option(
+    "--outage", type=options.Positive(), default=20.0, show_default=True, help="Seconds the storage is away, at most."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
+@_out
+@debug
+def kills(**settings: Any) -> None:
+    """A run whose driver, workers and storage die again and again: what is there in the end."""
+    from img2img.benchmarks import kills
+
+    if kills.run(kills.Settings(**settings), echo=click.echo)["wrong"]:
+        raise click.exceptions.Exit(1)

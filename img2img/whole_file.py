@@ -32,6 +32,8 @@ def whole_file(target: str, overwrite: bool) -> Iterator[BinaryIO]:
             yield file
             if nameless is not None:
                 file.flush()
+                if not overwrite and _linked(nameless, target):  # no other name that a kill could leave behind
+                    return
                 _name(nameless, temporary)
         _put(temporary, target, overwrite)
     finally:
@@ -50,12 +52,24 @@ def _nameless(folder: str) -> BinaryIO | None:
         return None
 
 
-def _name(file: BinaryIO, name: str) -> None:
-    path = f"/proc/self/fd/{file.fileno()}"
+def _linked(file: BinaryIO, name: str) -> bool:
+    """Give a file without a name one; no where there are no hard links.
+
+    Raises:
+        FileExistsError: something has this name already.
+    """
     try:
-        os.link(path, name, src_dir_fd=file.fileno())  # with it Python asks for the file behind the link
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, name)
+        os.link(f"/proc/self/fd/{file.fileno()}", name, src_dir_fd=file.fileno())  # so it is the file behind the link
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
+def _name(file: BinaryIO, name: str) -> None:
+    if not _linked(file, name):
+        shutil.copyfile(f"/proc/self/fd/{file.fileno()}", name)
 
 
 def _put(temporary: str, target: str, overwrite: bool) -> None:

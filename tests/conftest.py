@@ -22,7 +22,7 @@ def s3() -> Iterator[Any]:
     """The file system of an S3 server on this machine, with one bucket, `pictures`."""
     pytest.importorskip("s3fs", reason="the extra remote is not installed")
     pytest.importorskip("moto", reason="moto's S3 server is not installed")
-    from object_store import s3_server
+    from img2img.benchmarks.object_store import s3_server
 
     with s3_server() as system:
         yield system

@@ -280,6 +280,21 @@ with whole_file("out/x.txt", overwrite=False) as file:
     assert list(Path("out").iterdir()) == []
 
 
+def test_a_process_killed_when_its_file_has_got_a_name_leaves_no_other() -> None:
+    if not has_nameless_files(Path()):
+        pytest.skip("this file system has no files without a name")
+    program = """
+import os, signal
+from img2img.whole_file import whole_file
+link = os.link
+os.link = lambda *names, **more: (link(*names, **more), os.kill(os.getpid(), signal.SIGKILL))
+with whole_file("out/x.txt", overwrite=False) as file:
+    file.write(b"whole")
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert tree("out") == {"x.txt": "whole"}
+
+
 def test_a_killed_run_leaves_whole_files_and_skip_existing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOUT_SECONDS", "0.1")
     texts = {f"{n:03}.txt": f"wait {n} " * 50_000 for n in range(30)}
