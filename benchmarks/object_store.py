@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.request import Request, urlopen
 
+from img2img.errors import Img2ImgError
+
 BUCKET = "pictures"
 HOST = "127.0.0.1"
 
@@ -25,8 +27,15 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def up(self) -> None:
-        """Answer, at the port of before."""
-        from moto.server import ThreadedMotoServer
+        """Answer, at the port of before.
+
+        Raises:
+            Img2ImgError: moto is not installed.
+        """
+        try:
+            from moto.server import ThreadedMotoServer
+        except ImportError as error:
+            raise Img2ImgError("an S3 server on this machine needs the extra dev: img2img-suite[dev]") from error
 
         self._server = ThreadedMotoServer(HOST, self.port, verbose=False)
         self._server.start()

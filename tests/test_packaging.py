@@ -120,6 +120,7 @@ EXTRA_OF = {
     "uvicorn": "serve",
     "fsspec": "remote",
     "ray": "ray",
+    "moto": "dev",
     "bm3d": "bm3d",
     "pillow_heif": "heic",
     "rawpy": "raw",
