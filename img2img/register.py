@@ -119,12 +119,16 @@ TASKS = (
         "compress",
         commands=("compress", "decompress"),
         pipeline="img2img.tasks.compress:Compressor",
-        kinds=("compress",),
+        kinds=("compress", "detail"),
         networks={
             "factorized": "img2img.tasks.compress.model:Codec",
             "hyperprior": "img2img.tasks.compress.hyperprior:HyperpriorCodec",
+            "detail": "img2img.tasks.compress.detail:DetailNetwork",
         },
-        trainings=(Training("codec", "img2img.tasks.compress.train:build", "codec-fast"),),
+        trainings=(
+            Training("codec", "img2img.tasks.compress.train:build", "codec-fast"),
+            Training("detail", "img2img.tasks.compress.train_detail:build", "codec-vivid"),
+        ),
         graphs="img2img.tasks.compress.networks:NETWORKS",
     ),
 )

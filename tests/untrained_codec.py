@@ -1,4 +1,7 @@
-"""A small codec that has learnt nothing but block transforms, as a file of weights: real files come of it at once."""
+"""A small codec that has learnt nothing but block transforms, as a file of weights: real files come of it at once.
+
+And a network that makes detail up at random.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 import torch
 
 from img2img.checkpoints import save_checkpoint
+from img2img.tasks.compress.detail import DetailNetwork
 from img2img.tasks.compress.hyperprior import KINDS
 from img2img.tasks.compress.loss import CodecWithPrior
 from img2img.tasks.compress.model import start_as_klt
@@ -34,4 +38,17 @@ def write_codec(folder: Path, name: str = "untrained", network: str = "factorize
     path = folder / f"{name}.safetensors"
     header = {"task": "compress", "name": name, "network": network, "config": config}
     save_checkpoint(path, model.state_dict() | tables, header)
+    return path
+
+
+def write_detail(folder: Path, name: str = "made-up") -> Path:
+    """Write NAME.safetensors, a small network that adds strange detail, into a folder."""
+    torch.manual_seed(1)
+    config: dict[str, Any] = {"widths": [8, 12]}
+    detail = DetailNetwork(**config)
+    for parameter in detail.net.decoder.up[-1].parameters():
+        torch.nn.init.normal_(parameter, std=0.05)  # it begins as nothing
+    path = folder / f"{name}.safetensors"
+    header = {"task": "detail", "name": name, "network": "detail", "config": {"fades": list(detail.fades), **config}}
+    save_checkpoint(path, {f"detail.{key}": value for key, value in detail.state_dict().items()}, header)
     return path

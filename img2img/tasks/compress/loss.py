@@ -1,5 +1,7 @@
 """The codec's loss: rate + lambda * distortion, and that of the medians of its densities."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,11 @@ from .prior import FactorizedPrior, gaussian_probability
 def round_through(x: Tensor) -> Tensor:
     """Rounded, with the gradient of x."""
     return x + (x.round() - x).detach()
+
+
+def round_with_dead_zone(x: Tensor, dead: float) -> Tensor:
+    """Rounded, but to the next whole number towards 0 where x is up to `dead` beyond the middle; no gradient."""
+    return x.sign() * (x.abs() + 0.5 - dead).floor()
 
 
 def noisy(x: Tensor, step: Tensor) -> Tensor:
@@ -30,14 +37,20 @@ class CodecWithPrior(nn.Module):
     In training the rate comes from latents with uniform noise and the picture from rounded ones (Minnen & Singh 2020,
     section 3.3); in eval mode both come from rounded ones, as in use.
 
+    Args:
+        codec: the transforms, and what is expected of latents.
+        prior: of the latents, or of the hyper-latents.
+        dead: latents are rounded towards 0 where they are up to so much of a step beyond the middle between two whole
+            numbers, about as an encoder does that looks at the bits; without gradient if more than 0.
+
     Shape:
         x: (B, C, H, W) in [0, 1], H and W multiples of the stride; rate: (B,) in [0, 1].
         returns: x_hat (B, C, H, W), and bits per pixel (B,).
     """
 
-    def __init__(self, codec: Codec, prior: FactorizedPrior) -> None:
+    def __init__(self, codec: Codec, prior: FactorizedPrior, dead: float = 0.0) -> None:
         super().__init__()
-        self.codec, self.prior = codec, prior
+        self.codec, self.prior, self.dead = codec, prior, dead
 
     def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         y = self.codec.analysis(x).float()
@@ -45,23 +58,26 @@ class CodecWithPrior(nn.Module):
         y_hat, total = code(y, rate)
         return self.codec.synthesis(y_hat), total / (x.shape[-1] * x.shape[-2])
 
-    def _quantise(self, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    def _rounded(self, bins: Tensor) -> Tensor:
+        return round_with_dead_zone(bins, self.dead) if self.dead else round_through(bins)
+
+    def _quantise(self, x: Tensor, step: Tensor, rounded: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Bins numbered from the medians, and the bits that they cost."""
         medians = self.prior.medians()
-        bins = round_through((x - medians) / step)
+        bins = rounded((x - medians) / step)
         seen = noisy(x, step) if self.training else medians + bins * step
         return bins, bits(self.prior.probability(seen, step))
 
     def _factorized(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         step, step_back = self.codec.steps(rate)
-        bins, total = self._quantise(y, step)
+        bins, total = self._quantise(y, step, self._rounded)
         return self.prior.medians() + bins * step_back, total
 
     def _hyperprior(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         codec = self.codec
         assert isinstance(codec, HyperpriorCodec)
         hyper_step = codec.hyper_steps(rate)
-        bins, total = self._quantise(codec.hyper_analysis(y).float(), hyper_step)
+        bins, total = self._quantise(codec.hyper_analysis(y).float(), hyper_step, round_through)
         z_hat = self.prior.medians() + bins * hyper_step
         step, step_back = codec.steps(rate)
         parts = list(zip(*(t.split(codec.slices, 1) for t in (y, step, step_back)), strict=True))
@@ -69,7 +85,7 @@ class CodecWithPrior(nn.Module):
 
         def code(i: int, expected: Expected, where: Tensor) -> Tensor:
             y_i, step_i, step_back_i = parts[i]
-            bins = round_through((y_i - expected.mu) / step_i)
+            bins = self._rounded((y_i - expected.mu) / step_i)
             y_hat = expected.mu + bins * step_i
             seen = noisy(y_i, step_i) if self.training else y_hat
             costs.append(bits(gaussian_probability(seen, expected.mu, expected.log2_sigma.exp2(), step_i), where))

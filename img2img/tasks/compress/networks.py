@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...checkpoints import Checkpoint
+from ...checkpoints import Checkpoint, build
 from ...engines.network import Network
 from ...errors import WeightsError
-from .shape import FACTORIZED, FACTORS, HYPERPRIOR, SCALE
+from .shape import DETAIL, FACTORIZED, FACTORS, HYPERPRIOR, SCALE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,4 +104,27 @@ REFINE = Network(
     "refine", _part("refine"), ("y_hat", "step", "features"), _examples(_latents, _latents, _features), level=LATENT
 )
 
-NETWORKS = {FACTORIZED: (ANALYSIS, SYNTHESIS), HYPERPRIOR: (ANALYSIS, SYNTHESIS, HYPER_ANALYSIS, REFINE)}
+
+def _detail_network(checkpoint: Checkpoint) -> nn.Module:
+    from .detail import DetailNetwork
+
+    return build(checkpoint, DETAIL, DetailNetwork)
+
+
+def _decoded(header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, ...]:
+    """A picture of whole blocks, a rate at which detail is added, and noise."""
+    rows, columns = (-(-side // WHOLE) * WHOLE for side in (height, width))
+    rate = random.random((1, 1, 1, 1)) * header["config"]["fades"][1]
+    maps = random.random((1, 3, rows, columns)), rate, random.normal(0, 1, (1, 1, rows, columns))
+    return tuple(x.astype(np.float32) for x in maps)
+
+
+WHOLE = 16  # of which sides of what is decoded are multiples
+# x_hat (B, 3, H, W) in [0, 1], rate (B, 1, 1, 1) and noise (B, 1, H, W) to what is to be added to x_hat
+DETAIL_NETWORK = Network(DETAIL, _detail_network, ("x_hat", "rate", "noise"), _decoded, prefix=DETAIL)
+
+NETWORKS = {
+    DETAIL: (DETAIL_NETWORK,),
+    FACTORIZED: (ANALYSIS, SYNTHESIS),
+    HYPERPRIOR: (ANALYSIS, SYNTHESIS, HYPER_ANALYSIS, REFINE),
+}

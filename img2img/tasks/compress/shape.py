@@ -1,7 +1,8 @@
 """What the networks of a codec look like where their weight file does not say otherwise. Imports nothing."""
 
-FACTORIZED, HYPERPRIOR = "factorized", "hyperprior"  # what a weight file's header calls its network
+FACTORIZED, HYPERPRIOR, DETAIL = "factorized", "hyperprior", "detail"  # what a weight file's header calls its network
 FACTORS = (4, 2, 2)  # by which each stage divides the size
 SLICES = (16, 16, 32, 64, 128)  # channels of the latents that are coded together
 HYPER_STRIDE = 4  # latents per hyper-latent, each way
+FADES = (0.35, 0.75)  # rates between which made-up detail fades to nothing: 0.35 to 0.85 bits per pixel on average
 SCALE = 4.0  # pixels in [0, 1] are centred and multiplied by it, so that the first features are of order one

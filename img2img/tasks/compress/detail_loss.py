@@ -1,0 +1,213 @@
+"""What made-up detail is worth: how the picture looks to a network, as a whole and as texture; no tint, no lattice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...core.descriptor import VGG
+from ...core.patch_gan import GANS, PatchDiscriminator, check_gan, frozen, generator_gan_loss
+from .detail import DetailNetwork
+from .shape import SCALE
+
+LEVEL = 1 / 255
+# Side of the windows, in the layer's own pixels, over which a layer's means and deviations count as one texture: 16
+# pixels of the picture for the first three layers, 32 and 64 for the others.
+WINDOWS = (16, 8, 4, 4, 4)
+PERIOD = 16  # pixels after which a lattice is looked for: what blocks of latents and of sub-pixels divide
+LOW = 16  # pixels over which a mean has to stay what it is
+
+
+class DetailBatch(NamedTuple):
+    """What detail is learnt from.
+
+    Args:
+        x: (B, 3, H, W), pictures in [0, 1].
+        x_hat: what a codec decoded.
+        rate: (B, 1, 1, 1), at which it coded.
+        noise: (B, 1, H, W).
+    """
+
+    x: Tensor
+    x_hat: Tensor
+    rate: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class Worth:
+    """`[objective]` of a recipe: weights.
+
+    Args:
+        mse: of the mean squared error, divided by that of what was decoded: 1 is as near to the picture as before.
+        features: of the distance in features, place by place.
+        texture: of the distance of the features' local means and deviations.
+        layers: how much each layer of the descriptor counts in both.
+        tint: of means over LOW pixels that move, in squared grey levels.
+        lattice: of a pattern that repeats every PERIOD pixels.
+        gan: of the GAN; 0 trains without a discriminator.
+        patch: of the discriminator: 1, 16, 70 or 286 pixels.
+        width: of the discriminator.
+    """
+
+    mse: float = 0.1
+    features: float = 1.0
+    texture: float = 1.0
+    layers: tuple[float, ...] = field(default=(1.0, 1.0, 1.0, 1.0, 1.0))
+    tint: float = 0.02
+    lattice: float = 0.01
+    gan: float = 0.0
+    patch: int = 70
+    width: int = 32
+
+
+class DetailObjective(nn.Module):
+    """All of Worth, of a detail network. Keeps its pictures for the discriminator's turn.
+
+    Args:
+        detail: the network that is trained.
+        descriptor: what sees the pictures; frozen, no part of this module.
+        worth: weights.
+        discriminator: only used here, not trained; None without a GAN.
+        gan: `vanilla`, `lsgan` or `hinge`.
+
+    Shape:
+        batch: DetailBatch; returns scalars by name.
+
+    Raises:
+        ValueError: no such GAN.
+    """
+
+    def __init__(
+        self,
+        detail: DetailNetwork,
+        descriptor: VGG,
+        worth: Worth,
+        discriminator: PatchDiscriminator | None = None,
+        gan: str = "hinge",
+    ) -> None:
+        super().__init__()
+        check_gan(gan)
+        self.detail, self.worth, self.gan = detail, worth, gan
+        self._others = (descriptor, discriminator)  # in a tuple, so that their parameters are not this module's
+        self.fake: Tensor | None = None
+
+    def forward(self, batch: DetailBatch) -> dict[str, Tensor]:
+        x, x_hat, rate, noise = batch
+        descriptor, discriminator = self._others
+        detail = self.detail(x_hat, rate, noise).float()
+        vivid = x_hat + detail
+        with torch.no_grad():
+            wanted = descriptor(x)
+        found = descriptor(vivid)
+        losses = {
+            "mse": error_ratio(vivid, x_hat, x),
+            "features": by_layers(self.worth.layers, feature_errors(found, wanted)),
+            "texture": by_layers(self.worth.layers, texture_errors(found, wanted)),
+            "tint": tint(detail),
+            "lattice": lattice(detail),
+        }
+        if discriminator is not None:
+            with frozen(discriminator):
+                losses["gan"] = generator_gan_loss(judged(discriminator, x_hat, vivid), self.gan)
+        self.fake = vivid.detach()
+        total = torch.stack([getattr(self.worth, name) * loss for name, loss in losses.items()]).sum()
+        return {"loss": total} | losses
+
+
+class DetailDiscriminatorObjective(nn.Module):
+    """Half of what D gets wrong of photographs and of pictures with made-up detail, given what was decoded.
+
+    Args:
+        discriminator: D.
+        made_by: whose pictures are judged: those of the same step.
+        gan: as in DetailObjective.
+
+    Shape:
+        as DetailObjective.
+
+    Raises:
+        RuntimeError: the other objective has not had its turn with this batch.
+    """
+
+    def __init__(self, discriminator: PatchDiscriminator, made_by: DetailObjective, gan: str = "hinge") -> None:
+        super().__init__()
+        self.discriminator, self.gan = discriminator, gan
+        self._made_by = (made_by,)  # in a tuple, so that its parameters are not this module's
+
+    def forward(self, batch: DetailBatch) -> dict[str, Tensor]:
+        fake, self._made_by[0].fake = self._made_by[0].fake, None
+        if fake is None:
+            raise RuntimeError("the discriminator judges what was made of the same batch: run that first")
+        real = GANS[self.gan](judged(self.discriminator, batch.x_hat, batch.x), True)
+        made = GANS[self.gan](judged(self.discriminator, batch.x_hat, fake), False)
+        return {"loss": (real + made) / 2, "real": real, "fake": made}
+
+
+def judged(discriminator: PatchDiscriminator, x_hat: Tensor, picture: Tensor) -> Tensor:
+    """What D says of a picture's patches: what was decoded, and what is beyond it, both of order one."""
+    score: Tensor = discriminator((x_hat - 0.5) * SCALE, (picture - x_hat) * (4 * SCALE))
+    return score.float()
+
+
+def error_ratio(vivid: Tensor, x_hat: Tensor, x: Tensor) -> Tensor:
+    """Mean over images of MSE by MSE of what was decoded; where that is tiny, nothing counts as one grey level."""
+    before = (x_hat - x).square().mean((1, 2, 3)) + LEVEL**2
+    return ((vivid - x).square().mean((1, 2, 3)) / before).mean()
+
+
+def by_layers(weights: Sequence[float], errors: Sequence[Tensor]) -> Tensor:
+    """Weighted mean of scalars."""
+    return torch.stack([weight * error for weight, error in zip(weights, errors, strict=True)]).sum() / sum(weights)
+
+
+def feature_errors(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Of each layer |F - F_true|^2 / |F_true|^2, mean over images; what metrics.features judges by."""
+    return [
+        ((f.float() - w.float()).square().sum((1, 2, 3)) / w.float().square().sum((1, 2, 3))).mean()
+        for f, w in zip(found, wanted, strict=True)
+    ]
+
+
+def texture_errors(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Of each layer how far local means and deviations of its features are off, as a share of the features' energy.
+
+    A texture may have its blades of grass elsewhere; as many and as strong there must be.
+
+    References: Qiu et al. 2023, arXiv:2310.03629 (Wasserstein distortion).
+    """
+    errors = []
+    for f, w, window in zip(found, wanted, WINDOWS, strict=True):
+        side = min(window, *f.shape[-2:])
+        parts = zip(local_moments(f.float(), side), local_moments(w.float(), side), strict=True)
+        off = torch.stack([(mine - theirs).square().mean((1, 2, 3)) for mine, theirs in parts]).sum(0)
+        errors.append((off / w.float().square().mean((1, 2, 3))).mean())
+    return errors
+
+
+def local_moments(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over windows of `side`, each half over the one before: (B, C, h', w')."""
+    stride = max(1, side // 2)
+    mean, square = F.avg_pool2d(x, side, stride), F.avg_pool2d(x * x, side, stride)
+    return mean, ((square - mean * mean).clamp_min(0) + 1e-4).sqrt()
+
+
+def tint(detail: Tensor) -> Tensor:
+    """Mean square of what detail (B, C, H, W) adds to means over LOW pixels, in squared grey levels."""
+    return F.avg_pool2d(detail, min(LOW, *detail.shape[-2:])).square().mean() / LEVEL**2
+
+
+def lattice(detail: Tensor) -> Tensor:
+    """How much of detail's energy repeats every PERIOD pixels, as a multiple of what does by chance; 0 or more.
+
+    Args:
+        detail: (B, C, H, W), sides multiples of PERIOD.
+    """
+    batch, channels, height, width = detail.shape
+    rows, columns = height // PERIOD, width // PERIOD
+    blocks = detail.view(batch, channels, rows, PERIOD, columns, PERIOD)
+    repeated = blocks.mean((2, 4)).square().mean((1, 2, 3)) * (rows * columns)
+    return F.relu(repeated / (detail.square().mean((1, 2, 3)) + LEVEL**2) - 1).mean()
