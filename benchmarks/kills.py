@@ -7,6 +7,7 @@ to be there once, and whole, with the very bytes that the library makes; and the
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import entry_points
 from io import BytesIO
@@ -33,6 +34,8 @@ from img2img.images import Picture, write_picture
 from img2img.manifest import files_of, read, summary
 from img2img.processing import process
 
+from .memory_store import memory_store
+from .processes import descendants
 from .report import markdown_table, new_record, write_json
 from .speed import installed_command
 
@@ -222,8 +225,13 @@ class Memory:
 
     source, target = "memory://in", "memory://out"
 
-    def __init__(self, system: Any) -> None:
-        self._system = system
+    def __init__(self, stack: ExitStack) -> None:
+        self._away = False
+        self._system = stack.enter_context(memory_store(self._answer))
+
+    def _answer(self, _kind: str) -> None:
+        if self._away:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def put(self, name: str, data: bytes) -> None:
         self._system.pipe_file(f"/in/{name}", data)
@@ -238,58 +246,22 @@ class Memory:
         return sum(1 for name in [*self._system.store] if name.startswith("/out/"))
 
     def down(self) -> None:
-        type(self._system).away = True
+        self._away = True
 
     def up(self) -> None:
-        type(self._system).away = False
+        self._away = False
 
 
-@contextmanager
-def placed(settings: Settings, folder: Path) -> Iterator[Place]:
+def placed(settings: Settings, folder: Path, stack: ExitStack) -> Place:
     """The place that the settings ask for."""
     if settings.store == "folder":
-        yield Folder(folder)
-    elif settings.store == "s3":
-        from .object_store import s3_server_that_fails
+        return Folder(folder)
+    if settings.store == "memory":
+        return Memory(stack)
+    from .object_store import s3_server_that_fails
 
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        with s3_server_that_fails() as (system, server):
-            yield Bucket(system, server)
-    else:
-        with memory_that_fails() as system:
-            yield Memory(system)
-
-
-@contextmanager
-def memory_that_fails() -> Iterator[Any]:
-    """While this lasts, memory:// is one that raises errors when its class says so."""
-    import fsspec
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    class Failing(MemoryFileSystem):
-        away = False
-        store: dict[str, Any] = {}  # noqa: RUF012 (as its parent's)
-        pseudo_dirs = [""]  # noqa: RUF012
-
-        def cat_file(self, path: str, *more: Any, **named: Any) -> Any:
-            return self._unless_away(super().cat_file, path, *more, **named)
-
-        def pipe_file(self, path: str, *more: Any, **named: Any) -> Any:
-            return self._unless_away(super().pipe_file, path, *more, **named)
-
-        def info(self, path: str, *more: Any, **named: Any) -> Any:
-            return self._unless_away(super().info, path, *more, **named)
-
-        def _unless_away(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-            if self.away:
-                raise OSError(5, "Input/output error")
-            return call(*arguments, **named)
-
-    fsspec.register_implementation("memory", Failing, clobber=True)
-    try:
-        yield fsspec.filesystem("memory")
-    finally:
-        fsspec.register_implementation("memory", MemoryFileSystem, clobber=True)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    return Bucket(*stack.enter_context(s3_server_that_fails()))
 
 
 # ---- the command, and what kills it
@@ -307,23 +279,12 @@ def command(settings: Settings, folder: Path) -> list[str]:
 def workers_of(driver: int) -> list[int]:
     """The processes that compute for a driver: those it has spawned, or Ray's, which Ray's own have started."""
     found = []
-    for child in _children(driver):
+    for pid in descendants(driver):
         with suppress(OSError):
-            said = Path(f"/proc/{child}/cmdline").read_bytes()
+            said = Path(f"/proc/{pid}/cmdline").read_bytes()
             if said.startswith(b"ray::Actor") or b"spawn_main" in said:
-                found.append(child)
-        found += workers_of(child)
+                found.append(pid)
     return found
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [
-            int(word)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for word in (task / "children").read_text().split()
-        ]
-    return []
 
 
 @dataclass
@@ -526,7 +487,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     expected = [process("denoise", each, sigma=SIGMA, model=MODEL, engine=ENGINE)[0] for each in inputs]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        place = stack.enter_context(placed(settings, folder))
+        place = placed(settings, folder, stack)
         for number in range(settings.count):
             place.put(name_of(number), inputs[number % DISTINCT])
         (folder / "list").write_text("".join(line(place, name_of(number)) for number in range(settings.count)))

@@ -578,3 +578,41 @@ def kills(**settings: Any) -> None:
 
     if kills.run(kills.Settings(**settings), echo=click.echo)["wrong"]:
         raise click.exceptions.Exit(1)
+
+
+@bench.command()
+@click.option("--count", type=click.IntRange(2), default=8, show_default=True, help="Pictures of a megapixel.")
+@click.option("--side", type=click.IntRange(16), default=1000, show_default=True, help="Of each, in pixels.")
+@click.option("--small", type=click.IntRange(1), default=256, show_default=True, help="Pictures for batches.")
+@_rounds(2)
+@_out
+@debug
+def workers(**settings: Any) -> None:
+    """What --workers and --ray cost beside a plain loop over the library, and whether batches of one shape pay."""
+    from img2img.benchmarks import workers
+
+    workers.run(workers.Settings(**settings), echo=click.echo)
+
+
+@bench.command("long-lists")
+@click.option("--count", type=click.IntRange(100), default=1_000_000, show_default=True, help="Pictures.")
+@_out
+@debug
+def long_lists(**settings: Any) -> None:
+    """Lists, folders and manifests of a million pictures: seconds to the first result, and memory."""
+    from img2img.benchmarks import long_lists
+
+    long_lists.run(long_lists.Settings(**settings), echo=click.echo)
+
+
+@bench.command("late-store")
+@click.option("--count", type=click.IntRange(1), default=64, show_default=True, help="Pictures.")
+@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Of each, in pixels.")
+@click.option("--late", type=click.FloatRange(0), default=0.05, show_default=True, help="Seconds each answer waits.")
+@_out
+@debug
+def late_store(**settings: Any) -> None:
+    """A store that answers late: what is left of that when reading, computing and writing overlap."""
+    from img2img.benchmarks import late_store
+
+    late_store.run(late_store.Settings(**settings), echo=click.echo)
