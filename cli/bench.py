@@ -616,3 +616,14 @@ def late_store(**settings: Any) -> None:
     from img2img.benchmarks import late_store
 
     late_store.run(late_store.Settings(**settings), echo=click.echo)
+
+
+@bench.command()
+@_rounds(3)
+@_out
+@debug
+def costs(**settings: Any) -> None:
+    """A model of what pictures cost by task, checked, and by it the price of a hundred million of them."""
+    from img2img.benchmarks import costs
+
+    costs.run(costs.Settings(**settings), echo=click.echo)

@@ -122,7 +122,7 @@ class WeightsName(click.ParamType):
 
 
 def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Shard:
-    return shard_from_slurm(os.environ) if value is None else parse_shard(value)
+    return shard_from_slurm(os.environ) if value is None else parse_shard(value, os.environ)
 
 
 def batch(command: Callable[..., Work]) -> Callable[..., Work]:
@@ -165,7 +165,8 @@ _BATCH: tuple[Callable[[Any], Any], ...] = (
         "--shard",
         metavar="I/N",
         callback=_shard,
-        help="Do the I-th of N parts, I from 1; 1/1 is all.  [default: the task of a Slurm array job, else all]",
+        help="Do the I-th of N parts, I from 1, or auto/N: the one that Kubernetes (an indexed job) or GNU parallel"
+        " says.  [default: the task of a Slurm array job, else all]",
     ),
     click.option(
         "--jobs",

@@ -27,18 +27,47 @@ class Shard:
 
 
 WHOLE = Shard()
+SLURM = "SLURM_ARRAY_TASK_ID"
 
 
-def parse_shard(text: str) -> Shard:
-    """Read I/N with I from 1 to N.
+AUTO = "auto"
+COUNTERS = {"JOB_COMPLETION_INDEX": 0, "PARALLEL_SEQ": 1}
+"""Variables that number tasks without saying how many there are, and what they begin with: of Kubernetes' indexed jobs
+and of GNU parallel."""
+
+
+def parse_shard(text: str, environment: Mapping[str, str] | None = None) -> Shard:
+    """Read I/N with I from 1 to N, or auto/N, where a scheduler's variable says which.
 
     Raises:
-        click.UsageError: it is not that.
+        click.UsageError: it is not that, or the environment does not tell.
     """
     index, slash, count = text.partition("/")
+    if slash and index == AUTO and count.isdecimal() and int(count):
+        return _numbered(int(count), environment or {})
     if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
         return Shard(int(index) - 1, int(count))
-    raise click.UsageError(f"--shard {text} is not I/N with I from 1 to N, such as 1/4")
+    raise click.UsageError(f"--shard {text} is not I/N with I from 1 to N, such as 1/4, or auto/N")
+
+
+def _numbered(count: int, environment: Mapping[str, str]) -> Shard:
+    """The shard that the one variable there is tells."""
+    option = f"--shard {AUTO}/{count}"
+    there = [name for name in (SLURM, *COUNTERS) if name in environment]
+    if len(there) != 1:
+        found = f"{' and '.join(there)} are" if there else f"none of {', '.join((SLURM, *COUNTERS))} is"
+        raise click.UsageError(f"{option}: {found} set; use --shard I/N")
+    (name,) = there
+    if name == SLURM:
+        shard = shard_from_slurm(environment)
+        if shard.count != count:
+            raise click.UsageError(f"{option}: this Slurm array has {shard.count} tasks")
+        return Shard(shard.index, count)
+    number = environment[name]
+    index = int(number) - COUNTERS[name] if number.isdecimal() else -1
+    if not 0 <= index < count:
+        raise click.UsageError(f"{option}: {name} is {number}, not {COUNTERS[name]} to {count - 1 + COUNTERS[name]}")
+    return Shard(index, count)
 
 
 def shard_from_slurm(environment: Mapping[str, str]) -> Shard:
@@ -50,10 +79,10 @@ def shard_from_slurm(environment: Mapping[str, str]) -> Shard:
     Raises:
         click.UsageError: the ids are no such range (`--array=1,5,7`), so that shards would overlap.
     """
-    if "SLURM_ARRAY_TASK_ID" not in environment or "SLURM_ARRAY_TASK_COUNT" not in environment:
+    if SLURM not in environment or "SLURM_ARRAY_TASK_COUNT" not in environment:
         return WHOLE
     try:
-        task, count = int(environment["SLURM_ARRAY_TASK_ID"]), int(environment["SLURM_ARRAY_TASK_COUNT"])
+        task, count = int(environment[SLURM]), int(environment["SLURM_ARRAY_TASK_COUNT"])
         step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1)) or 1
         low = int(environment.get("SLURM_ARRAY_TASK_MIN", 0))
         high = int(environment.get("SLURM_ARRAY_TASK_MAX", low + (count - 1) * step))

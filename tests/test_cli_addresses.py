@@ -132,3 +132,34 @@ def test_a_store_that_refuses_is_said(s3: Any) -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (1, "img2img: error: Unable to locate credentials\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "said"),
+    [
+        ("put", PermissionError(13, "no right to put"), "cannot write memory://out/a.txt: access denied"),
+        ("get", PermissionError(13, "no right to get"), "memory://in/a.txt: access denied"),
+        ("put", OSError(28, "No space left on device"), "No space left on device"),
+        ("get", TimeoutError("nobody answers"), "memory://in/a.txt: nobody answers"),
+    ],
+)
+def test_what_a_store_says_no_to_is_one_line_and_fails_alone(kind: str, error: Exception, said: str) -> None:
+    from img2img.benchmarks.memory_store import memory_store
+
+    refused: list[str] = []
+
+    def before(request: str) -> None:
+        if request == kind and not refused:
+            refused.append(kind)
+            raise error
+
+    with memory_store(lambda request: before(request) if ready else None) as system:
+        ready = False
+        for name in "ab":
+            system.pipe_file(f"/in/{name}.txt", name.encode())
+        ready = True
+        result = run("memory://in", "-o", "memory://out", "--jobs", "1")
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert texts(system, "/out") == {"/b.txt": "B"}

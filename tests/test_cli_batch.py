@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -343,6 +344,47 @@ def test_a_folder_that_may_not_be_written_to_fails_in_one_line_a_file() -> None:
     assert result.stderr.splitlines() == [
         f"img2img: error: in/{name}.txt: cannot write closed/out/{name}.txt: Permission denied" for name in "ab"
     ]
+
+
+def mounted(options: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command with a file system of its own at `disk`, and list what is there; skips who may not mount."""
+    Path("disk").mkdir()
+    script = f'mount -t tmpfs -o {options} none disk || exit 99; "$@"; code=$?; ls -A disk >&2; exit $code'
+    apart = ["unshare", "-m", "sh", "-c"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*apart, script, "sh", "true"], capture_output=True).returncode
+    ):
+        pytest.skip("nothing can be mounted here")
+    return subprocess.run([*apart, script, "sh", *SCRIPT, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_read_only_file_system_fails_in_one_line_a_file() -> None:
+    files(in__a="a", in__b="b")
+    done = mounted("ro", "in", "-o", "disk")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"img2img: error: in/{name}.txt: cannot write disk/{name}.txt: Read-only file system" for name in "ab"
+    ]
+
+
+def test_a_disk_that_is_full_takes_what_fits_and_no_part() -> None:
+    files(in__a="a", in__b="b" * 200_000, in__c="c")
+    done = mounted("size=100k", "in", "-o", "disk")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "img2img: error: in/b.txt: cannot write disk/b.txt: No space left on device",
+        "a.txt",
+        "c.txt",
+    ]
+
+
+def test_a_manifest_on_a_read_only_file_system_is_refused() -> None:
+    files(in__a="a")
+    done = mounted("ro", "in", "--manifest", "disk/run.jsonl")
+    assert done.returncode == 2
+    assert done.stderr == "img2img: error: --manifest disk/run.jsonl: Read-only file system\n"
+    assert not Path("in_loud").exists()
 
 
 def test_an_interrupt_ends_a_wait_for_standard_input() -> None:

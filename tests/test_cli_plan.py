@@ -212,6 +212,29 @@ def test_a_shard_is_i_of_n(text: str) -> None:
         parse_shard(text)
 
 
+@pytest.mark.parametrize(("name", "first"), [("JOB_COMPLETION_INDEX", 0), ("PARALLEL_SEQ", 1)])
+def test_a_shard_may_be_what_a_scheduler_numbers(name: str, first: int) -> None:
+    shards = [parse_shard("auto/3", {name: str(number)}) for number in range(first, first + 3)]
+    assert shards == [Shard(0, 3), Shard(1, 3), Shard(2, 3)]
+    for number in (first - 1, first + 3, "x", ""):
+        with pytest.raises(click.UsageError, match=f"{name} is {number}, not {first} to {first + 2}"):
+            parse_shard("auto/3", {name: str(number)})
+
+
+def test_what_numbers_a_shard_must_be_one_thing() -> None:
+    slurm = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3"}
+    assert parse_shard("auto/3", slurm) == Shard(1, 3)
+    with pytest.raises(click.UsageError, match="this Slurm array has 3 tasks"):
+        parse_shard("auto/4", slurm)
+    with pytest.raises(click.UsageError, match="SLURM_ARRAY_TASK_ID and PARALLEL_SEQ are set"):
+        parse_shard("auto/3", slurm | {"PARALLEL_SEQ": "1"})
+    with pytest.raises(click.UsageError, match="none of SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, PARALLEL_SEQ is"):
+        parse_shard("auto/3", {})
+    for text in ("auto", "auto/0", "auto/x", "auto/"):
+        with pytest.raises(click.UsageError, match="is not I/N"):
+            parse_shard(text, slurm)
+
+
 @pytest.mark.parametrize("ids", [range(4), range(1, 5), range(100, 107), range(0, 14, 2), range(5, 30, 3)])
 def test_slurm_tasks_share_the_work(ids: range) -> None:
     shards = [
