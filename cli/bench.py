@@ -54,7 +54,7 @@ def _rounds(default: int) -> Any:
         type=click.IntRange(1),
         default=default,
         show_default=True,
-        help="Times of which the median is taken.",
+        help="Repetitions; the median is reported.",
     )
 
 
@@ -160,13 +160,13 @@ _bm3d_blind = click.option("--bm3d", is_flag=True, help="Measure BM3D as well: t
 
 @bench.command()
 @_data
-@click.option("--held-out", is_flag=True, help="Of a folder of training pictures those that no training sees.")
+@click.option("--held-out", is_flag=True, help="Of a folder of training pictures only those that no training sees.")
 @click.option(
     "--kind",
     "kinds",
     type=click.Choice(("clean", "camera", "worked over")),
     multiple=True,
-    help="What to make of each picture; may be given several times.  [default: all]",
+    help="The kind of noisy picture made of each clean one; may be given several times.  [default: all]",
 )
 @_models_of("denoise", "Weights to measure; may be given several times.", default=("denoise-photo", "denoise-fast"))
 @click.option("--told", is_flag=True, help="Also denoise-fast at each picture's best level, found by the truth.")
@@ -230,7 +230,13 @@ def unknown(**settings: Any) -> None:
 _codecs = _models_of("compress", "Weights to measure; may be given several times.  [default: all]")
 
 
-_only = click.option("--peer", "only", multiple=True, metavar="NAME", help="Of other codecs only this; several times.")
+_only = click.option(
+    "--peer",
+    "only",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one of the other codecs; may be given several times.",
+)
 
 
 @bench.command()
@@ -271,7 +277,7 @@ bench.add_command(_rd, "rd")
     "sizes",
     type=Size(),
     multiple=True,
-    help="Of pictures; may be repeated.  [default: three sizes]",
+    help="Size of the pictures; may be given several times.  [default: three sizes]",
 )
 @_rounds(3)
 @_out
@@ -330,9 +336,20 @@ def codec_seen(models: tuple[str, ...], **settings: Any) -> None:
 @_data
 @_codecs
 @click.option(
-    "--quality", "qualities", type=Numbers(click.IntRange(1, 100)), default="50,80", show_default=True, help="Of ours."
+    "--quality",
+    "qualities",
+    type=Numbers(click.IntRange(1, 100)),
+    default="50,80",
+    show_default=True,
+    help="Qualities of our codecs.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Times a picture is coded.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="How often a picture is coded and decoded in a row.",
+)
 @click.option("--side", type=click.IntRange(1), help="Only the middle of each picture, so many pixels wide and high.")
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
@@ -350,7 +367,13 @@ def codec_rounds(models: tuple[str, ...], **settings: Any) -> None:
 
 @bench.command("codec-views")
 @_codecs
-@click.option("--size", "sizes", type=Size(), multiple=True, help="Of pictures; may be repeated.  [default: two sizes]")
+@click.option(
+    "--size",
+    "sizes",
+    type=Size(),
+    multiple=True,
+    help="Size of the pictures; may be given several times.  [default: two sizes]",
+)
 @_rounds(1)
 @_out
 @debug
@@ -421,8 +444,14 @@ def translate(**settings: Any) -> None:
 @_out_folder(
     "Folder of the runs, which are gone on with, of the numbers as JSON and of the contact sheet.", required=True
 )
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Of each training.")
-@click.option("--width", type=click.IntRange(1), default=16, show_default=True, help="Of the networks (paper: 64).")
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Length of each training.")
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Channels of the networks' first layer (paper: 64).",
+)
 @click.option("--only", multiple=True, metavar="NAME", help="Only this variant; may be given several times.")
 @_limit
 @_judge
@@ -438,9 +467,17 @@ def translate_ablation(**settings: Any) -> None:
 
 
 @bench.command("serve")
-@click.option("--clients", type=click.IntRange(1), default=8, show_default=True, help="That post at one time.")
-@click.option("--seconds", type=options.Positive(), default=60, show_default=True, help="Of load.")
-@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Of the picture that they post.")
+@click.option(
+    "--clients",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Clients that send requests at the same time.",
+)
+@click.option("--seconds", type=options.Positive(), default=60, show_default=True, help="How long the clients send.")
+@click.option(
+    "--side", type=click.IntRange(1), default=64, show_default=True, help="Side of the picture they send, in pixels."
+)
 @_rounds(3)
 @click.option("--engine", type=click.Choice(ENGINES), default="onnx", show_default=True)
 @_out
@@ -543,8 +580,8 @@ def texture(**settings: Any) -> None:
 
 
 @bench.command("many-files")
-@click.option("--count", type=click.IntRange(4), default=10_000, show_default=True, help="Pictures.")
-@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Of each, in pixels.")
+@click.option("--count", type=click.IntRange(4), default=10_000, show_default=True, help="How many pictures.")
+@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Side of each picture, in pixels.")
 @_out
 @debug
 def many_files(**settings: Any) -> None:
@@ -555,8 +592,10 @@ def many_files(**settings: Any) -> None:
 
 
 @bench.command()
-@click.option("--count", type=click.IntRange(1), default=100_000, show_default=True, help="Pictures.")
-@click.option("--kills", type=click.IntRange(0), default=50, show_default=True, help="Of all kinds together.")
+@click.option("--count", type=click.IntRange(1), default=100_000, show_default=True, help="How many pictures.")
+@click.option(
+    "--kills", type=click.IntRange(0), default=50, show_default=True, help="How many kills, of all kinds together."
+)
 @click.option("--ray", is_flag=True, help="Workers are Ray's actors.")
 @click.option(
     "--store",
@@ -565,11 +604,13 @@ def many_files(**settings: Any) -> None:
     show_default=True,
     help="Where pictures lie.",
 )
-@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Of a picture, in pixels.")
+@click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Side of a picture, in pixels.")
 @click.option(
     "--outage", type=options.Positive(), default=20.0, show_default=True, help="Seconds the storage is away, at most."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the moments.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the moments at which something is killed."
+)
 @_out
 @debug
 def kills(**settings: Any) -> None:
@@ -581,9 +622,13 @@ def kills(**settings: Any) -> None:
 
 
 @bench.command()
-@click.option("--count", type=click.IntRange(2), default=8, show_default=True, help="Pictures of a megapixel.")
-@click.option("--side", type=click.IntRange(16), default=1000, show_default=True, help="Of each, in pixels.")
-@click.option("--small", type=click.IntRange(1), default=256, show_default=True, help="Pictures for batches.")
+@click.option("--count", type=click.IntRange(2), default=8, show_default=True, help="How many large pictures.")
+@click.option(
+    "--side", type=click.IntRange(16), default=1000, show_default=True, help="Side of a large picture, in pixels."
+)
+@click.option(
+    "--small", type=click.IntRange(1), default=256, show_default=True, help="How many small pictures, for batches."
+)
 @_rounds(2)
 @_out
 @debug
@@ -595,7 +640,7 @@ def workers(**settings: Any) -> None:
 
 
 @bench.command("long-lists")
-@click.option("--count", type=click.IntRange(100), default=1_000_000, show_default=True, help="Pictures.")
+@click.option("--count", type=click.IntRange(100), default=1_000_000, show_default=True, help="How many pictures.")
 @_out
 @debug
 def long_lists(**settings: Any) -> None:
@@ -606,8 +651,8 @@ def long_lists(**settings: Any) -> None:
 
 
 @bench.command("late-store")
-@click.option("--count", type=click.IntRange(1), default=64, show_default=True, help="Pictures.")
-@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Of each, in pixels.")
+@click.option("--count", type=click.IntRange(1), default=64, show_default=True, help="How many pictures.")
+@click.option("--side", type=click.IntRange(1), default=64, show_default=True, help="Side of each picture, in pixels.")
 @click.option("--late", type=click.FloatRange(0), default=0.05, show_default=True, help="Seconds each answer waits.")
 @_out
 @debug

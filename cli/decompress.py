@@ -43,7 +43,7 @@ class Region(click.ParamType):
     help="Decode this part only: left, top, width and height in pixels. Other tiles are not decoded.",
 )
 @click.option("--preview", is_flag=True, help="Decode a quarter of the width and height, from a file's first part.")
-@click.option("--partial", is_flag=True, help="Of a truncated file show what is there, and say so.")
+@click.option("--partial", is_flag=True, help="Decode a truncated file as far as it goes, with a note.")
 @options.written
 @options.kept
 @options.computing

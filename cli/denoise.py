@@ -30,7 +30,7 @@ GREY_LEVELS = 255
     type=click.FloatRange(0, 2),
     default=1.0,
     show_default=True,
-    help="0 leaves the picture as it is, 1 takes all noise away; up to 2: more than was found, with fine detail.",
+    help="0 leaves the picture as it is, 1 takes all noise away; up to 2 takes more than was found, fine detail too.",
 )
 @click.option(
     "--luma",
@@ -51,7 +51,7 @@ GREY_LEVELS = 255
     type=click.Choice(("colours", "all")),
     default="colours",
     show_default=True,
-    help="all: further channels of a TIFF (infrared, fluorescence) are denoised, too; else they are kept as they are.",
+    help="all: denoise further channels of a TIFF (infrared, fluorescence), too; otherwise they are kept as they are.",
 )
 @click.option(
     "--tta", is_flag=True, help="Denoise all eight flips and turns, take their mean: slightly better, 8 times slower."

@@ -196,7 +196,7 @@ _MANY: tuple[Callable[[Any], Any], ...] = (
         "--manifest",
         metavar="FILE",
         type=click.Path(dir_okay=False),
-        help="Take down here what is done, one JSON object a line; what is there already is not done again.",
+        help="Record here what is done, one JSON object a line; what the record says is done is not done again.",
     ),
     click.option(
         "--workers", type=click.IntRange(1, 4096), metavar="N", help="Compute in N processes.  [default: in this one]"
@@ -342,7 +342,7 @@ threads = click.option(
     metavar="N",
     expose_value=False,
     callback=_use_threads,
-    help="That compute at the same time.  [default: OMP_NUM_THREADS, else the cores that it may use]",
+    help="Threads that compute at the same time.  [default: OMP_NUM_THREADS, else the cores that it may use]",
 )
 
 engine = click.option(

@@ -39,7 +39,12 @@ KINDS = ("gray", "edges", "blank", "down", "jpeg")
     help="How edges are found: Canny; difference of Gaussians, softer; or xdog, like ink, with dark areas filled.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", default=0, show_default=True, help="Of what is random."
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of what is random (holes).",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Also read the folders in folders.")
 @click.option("--skip-existing", is_flag=True, help="Leave pairs that exist as they are; goes on after Ctrl-C.")

@@ -57,7 +57,7 @@ MIB = 1 << 20
     metavar="N",
     default=16,
     show_default=True,
-    help="So many requests may wait; one more is refused.",
+    help="How many requests may wait; one more is refused.",
 )
 @click.option(
     "--seconds",
@@ -75,7 +75,7 @@ MIB = 1 << 20
     metavar="MIB",
     default=2048,
     show_default=True,
-    help="Uploads and results that are kept at one time.",
+    help="Most space that uploads and results may take together.",
 )
 @click.option(
     "--folder",

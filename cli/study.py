@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     help="Stop each training after so long; then the same seed no longer gives the same numbers.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--quick", is_flag=True, help="All of it tiny: seconds, and numbers that mean little.")
 @click.option("--thorough", is_flag=True, help="Every variant of the paper (retina): hours.")
 @click.option("--overwrite", is_flag=True, help="Replace a study that is there.")

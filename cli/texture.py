@@ -34,29 +34,30 @@ if TYPE_CHECKING:
     type=Size(),
     default=f"{SIZE[1]}x{SIZE[0]}",
     show_default=True,
-    help="Of the texture: width and height, or one number.",
+    help="Size of the texture: width and height, or one number for both.",
 )
 @click.option(
     "--scale",
     type=options.AutoOr(options.Positive(), "a number above 0"),
     default="auto",
     show_default=True,
-    help="Of the sample. auto: a large one is made smaller until its structures fit the texture, and a line says so.",
+    help="By what to resize the sample first. auto: a large one is made smaller until its structures fit the texture, "
+    "and a note says so.",
 )
 @click.option(
     "--method",
     type=click.Choice(CHOICES["method"]),
     default=METHOD,
     show_default=True,
-    help="patches: it is put together of pieces of the sample, in a second and without a network; half of it is copied "
-    "then; optimize: then its pixels are changed until a network sees the sample's statistics; network: a small "
-    "network is trained for the sample, which takes minutes, and then makes textures of any size at once.",
+    help="patches: put together from pieces of the sample, in a second and without a network; half of it is copied. "
+    "optimize: begins with that and changes the pixels until a network sees the sample's statistics. network: trains a "
+    "small network for the sample, which takes minutes and then makes textures of any size at once.",
 )
 @click.option(
     "--start",
     type=click.Choice(CHOICES["start"]),
-    help="What optimize begins with: what patches makes; or noise, of which nothing is copied, in four times the time "
-    "and less alike.  [default: patches; noise with --mix]",
+    help="What optimize begins with: the result of patches; or noise, of which nothing is copied, but which takes four "
+    "times as long and comes out less alike.  [default: patches; noise with --mix]",
 )
 @click.option(
     "--train-steps",
@@ -64,13 +65,13 @@ if TYPE_CHECKING:
     metavar="N",
     default=TRAIN_STEPS,
     show_default=True,
-    help="Of the network.",
+    help="Training steps of --method network.",
 )
 @click.option(
     "--recipe",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Of the network's training, instead of ours.",
+    help="Recipe (TOML) of the network's training, instead of the one that is shipped.",
 )
 @click.option(
     "--save",
@@ -82,15 +83,15 @@ if TYPE_CHECKING:
     "--net",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="Use a network that --save has kept; then INPUT may be left out.",
+    help="Use a network that --save wrote; then INPUT may be left out.",
 )
 @click.option(
     "--descriptor",
     type=DescriptorName(),
     default=DESCRIPTOR,
     show_default=True,
-    help="What describes it: vgg-slim, a small network; random filters, which need no weights; vgg19, which is "
-    "downloaded; or a file of img2img train descriptor.",
+    help="Network whose features describe the texture: vgg-slim, a small one; random filters, which need no weights; "
+    "vgg19, which is downloaded; or a file of img2img train descriptor.",
 )
 @click.option(
     "--descriptor-weights",
@@ -101,33 +102,33 @@ if TYPE_CHECKING:
 @click.option(
     "--loss",
     type=click.Choice(CHOICES["loss"]),
-    help="What has to agree: gram: Gram matrices; shifted: also those of the texture with itself some way further, so "
-    "that rows and bricks go on; swd: whole distributions (sliced Wasserstein; slower).  [default: shifted; gram for "
-    "network]",
+    help="Statistics of the features that have to agree. gram: Gram matrices; shifted: also those between the features "
+    "and the same shifted, so that rows of bricks go on; swd: whole distributions (sliced Wasserstein; slower).  "
+    "[default: shifted; gram for network]",
 )
 @click.option(
     "--steps",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="Of optimize: evaluations of the loss; from noise as many on each level, coarse to fine.  [default: 30; 100 "
-    "from noise]",
+    help="Steps of optimize (evaluations of the loss); from noise as many on each level, coarse to fine.  [default: "
+    "30; 100 from noise]",
 )
 @click.option(
     "--tileable",
     is_flag=True,
-    help="The texture fits itself at its borders, as those by patches always do.",
+    help="The texture can be tiled: it fits itself at its borders. Textures by patches always do.",
 )
 @click.option(
     "--tile-axis",
     type=click.Choice(("x", "y", "both")),
-    help="It fits itself from left to right (x), top to bottom (y), or both, which is --tileable. With --seamless: "
-    "what the picture is changed for.",
+    help="Make it fit itself from left to right (x), from top to bottom (y), or both, which is --tileable. With "
+    "--seamless: along which axis the picture is changed.",
 )
 @click.option(
     "--mask",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="A picture of the sample's size: white where it may be used. What is transparent never is.",
+    help="A picture of the sample's size, white where the sample may be used. What is transparent is never used.",
 )
 @click.option(
     "--rotate",
@@ -141,13 +142,13 @@ if TYPE_CHECKING:
     "maps",
     type=Map(),
     multiple=True,
-    help="A further map of the sample (normals, roughness, height): it is put together of the same pieces, value for "
+    help="A further map of the sample (normals, roughness, height), put together from the same pieces, value for "
     "value. May be given several times; a.png with --map normal=n.png gives a_texture_normal.png, too.",
 )
 @click.option(
     "--seamless",
     is_flag=True,
-    help="No new texture: the picture itself is made to fit itself, changed near its border only.",
+    help="No new texture: the picture itself is made tileable, changed near its border only.",
 )
 @click.option(
     "--fill",
@@ -165,13 +166,13 @@ if TYPE_CHECKING:
     type=click.Choice(CHOICES["colour"]),
     default="keep",
     show_default=True,
-    help="keep: as it comes out; match: the distribution of the sample's colours; luminance: only that is grown, and "
-    "coloured as the sample is on average.",
+    help="keep: as it comes out; match: changed to the distribution of the sample's colours; luminance: only luminance "
+    "is grown, and gets the colours that the sample has on average at the same luminance.",
 )
 @click.option(
     "--mix",
     type=Shares(),
-    help="Make one texture of all INPUTs, which have these shares in it; of two, one number is the second's, 0 to 1.",
+    help="Make one texture of all INPUTs, mixed in these shares; for two of them one number from 0 to 1, the second's.",
 )
 @click.option(
     "--seed",
@@ -179,7 +180,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=0,
     show_default=True,
-    help="The same seed gives the same texture, another one another.",
+    help="The same seed gives the same texture, another seed another one.",
 )
 @click.option(
     "--count",
@@ -187,7 +188,7 @@ if TYPE_CHECKING:
     metavar="N",
     default=1,
     show_default=True,
-    help="Textures of each sample, with the seeds from --seed on; their names are numbered.",
+    help="How many textures of each sample, with the seeds from --seed on; their names are numbered.",
 )
 @click.option(
     "--report",
@@ -198,8 +199,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-seam",
     type=options.Positive(),
-    help="Fail, though the texture is written, if the step across its border exceeds those inside by more standard "
-    "deviations.",
+    help="Exit with 1, though the texture is written, if the step across its border exceeds those inside by more "
+    "than X standard deviations.",
 )
 @options.pictures
 @options.computing

@@ -41,9 +41,14 @@ class HintAt(click.ParamType):
     metavar="N",
     default=0,
     show_default=True,
-    help="Of the noise: the same seed gives the same picture, another one another.",
+    help="Seed of the noise (dropout) in the network: the same seed gives the same picture, another seed another one.",
 )
-@click.option("--noise/--no-noise", default=True, show_default=True, help="Whether there is any.")
+@click.option(
+    "--noise/--no-noise",
+    default=True,
+    show_default=True,
+    help="Whether the network draws noise; without it the seed has no effect.",
+)
 @click.option(
     "--hint",
     type=HintAt(),
