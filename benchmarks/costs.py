@@ -1,9 +1,9 @@
 """What very many pictures cost: `img2img bench costs`.
 
 A model of processor seconds, start + files * per file + megapixels * per megapixel, for each task: fitted to whole
-commands over one tiny picture, over many, and over one of 12 megapixels; checked on pictures of a megapixel, also with
-one and with two workers. By it a hundred million pictures of 12 megapixels are priced. Hours of GPUs are not measured
-but reckoned, from multiplications; what stays with processors then, reading and writing the files, is measured.
+commands over one tiny picture, over many, and over a large one; checked on pictures of a megapixel, also with one and
+with two workers. By it a hundred million pictures of 12 megapixels are priced. Hours of GPUs are not measured but
+reckoned, from multiplications; what stays with processors then, reading and writing the files, is measured.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KMAC = {"denoise": DENOISER, "translate": TRANSLATOR}
 """Thousands of multiplications a pixel; the codec's coder computes on processors wherever its networks do."""
 
 TINY, CHECK, LARGE = (16, 16), (1000, 1000), (4000, 3000)
-MANY, CHECKED = 40, 4  # tiny pictures; those of a megapixel
+MANY, CHECKED = 40, 2  # tiny pictures; those of a megapixel
 NOISE, QUALITY = 8, 90  # of the pictures, JPEGs
 WITH_WORKERS = ("compress", "denoise --sigma 25")
 PICTURES, MEGAPIXELS = 10**8, 12.0
@@ -140,8 +140,8 @@ def fitted(bench: Bench, sources: dict[str, Path], megapixels: float) -> dict[st
         "cpu_seconds_per_file": (many["cpu_seconds"] - start) / MANY,
         "cpu_seconds_per_megapixel": (large["cpu_seconds"] - start) / megapixels,
         "peak_mb": large["peak_mb"],
-        "bytes_read": sum(path.stat().st_size for path in sources["large"].iterdir()),
-        "bytes_written": int(large["written"]),
+        "bytes_read_per_megapixel": sum(path.stat().st_size for path in sources["large"].iterdir()) / megapixels,
+        "bytes_written_per_megapixel": large["written"] / megapixels,
         "check": check["cpu_seconds"],
     }
     row["predicted"] = predicted(row, CHECKED, CHECKED * CHECK[0] * CHECK[1] / 1e6)
@@ -165,8 +165,8 @@ def _checked_with_workers(bench: Bench, row: dict[str, Any], sources: dict[str, 
         yield {"count": count, "worker_start": starts, "check": cost, "predicted": said, "off_percent": off}
 
 
-def files_alone(folder: Path, rounds: int) -> dict[str, float]:
-    """CPU seconds of reading and of writing one large JPEG."""
+def files_alone(folder: Path, rounds: int, megapixels: float) -> dict[str, float]:
+    """CPU seconds a megapixel of reading and of writing a large JPEG."""
     (path,) = (folder / "large").iterdir()
     reading, writing = [], []
     for _ in range(rounds):
@@ -179,7 +179,7 @@ def files_alone(folder: Path, rounds: int) -> dict[str, float]:
         with (folder / "written.jpg").open("w+b") as file:
             write_frames(frames, file, "jpg")
         writing.append(time.process_time() - begun)
-    return {"read_cpu_seconds": min(reading), "write_cpu_seconds": min(writing)}
+    return {"read": min(reading) / megapixels, "write": min(writing) / megapixels}
 
 
 def priced(row: dict[str, Any], alone: dict[str, float]) -> dict[str, float | None]:
@@ -187,8 +187,8 @@ def priced(row: dict[str, Any], alone: dict[str, float]) -> dict[str, float | No
     each = row["cpu_seconds_per_file"] + MEGAPIXELS * row["cpu_seconds_per_megapixel"]
     kmac = KMAC.get(row["task"].split()[0])
     gpu = None if kmac is None else PICTURES * MEGAPIXELS * 1e6 * kmac * 1e3 / MACS_PER_SECOND / 3600
-    feeding = None if kmac is None else PICTURES * sum(alone.values()) / 3600
-    moved = PICTURES * (row["bytes_read"] + row["bytes_written"]) / 1e12
+    feeding = None if kmac is None else PICTURES * MEGAPIXELS * sum(alone.values()) / 3600
+    moved = PICTURES * MEGAPIXELS * (row["bytes_read_per_megapixel"] + row["bytes_written_per_megapixel"]) / 1e12
     return {
         "core_hours": PICTURES * each / 3600,
         "gpu_hours_reckoned": gpu,
@@ -205,10 +205,10 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     """
     with tempfile.TemporaryDirectory() as place:
         rows = list(measured(settings, Path(place), echo))
-        alone = files_alone(Path(place), settings.rounds)
+        alone = files_alone(Path(place), settings.rounds, settings.large[0] * settings.large[1] / 1e6)
     for row in rows:
         row["price"] = priced(row, alone)
-    record = new_record("costs", settings, rows=rows, files_alone=alone)
+    record = new_record("costs", settings, rows=rows, files_alone_cpu_seconds_per_megapixel=alone)
     echo(table(rows))
     echo(price_table(rows))
     if settings.out is not None:

@@ -495,7 +495,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
         made |= judged(expected, settings, place, folder / "run.jsonl")
     made |= {"faults": [asdict(fault) for fault in faults], "seconds": round(time.monotonic() - begun, 1)}
     record = new_record("kills", settings, **made)
-    echo(table(record))
+    echo(table([record]))
     if settings.out is not None:
         write_json(settings.out / f"kills_{'ray' if settings.ray else 'local'}_{settings.store}.json", record)
     return record
@@ -515,21 +515,23 @@ def perform(settings: Settings, folder: Path, place: Place, faults: list[Fault])
     return {"starts": len(attempts), "attempts": [asdict(attempt) for attempt in attempts]}
 
 
-def table(record: dict[str, Any]) -> str:
-    """A line for a run."""
-    settings = record["settings"]
-    happened = Counter(fault["kind"] for fault in record["faults"] if fault["happened"])
-    wrong = ", ".join(f"{count} {kind}" for kind, count in record["wrong"].items()) or "nothing"
-    row = [
-        "Ray" if settings["ray"] else "local",
-        settings["store"],
-        str(settings["count"]),
-        *(str(happened[kind]) for kind in KINDS),
-        str(record["starts"]),
-        str(record["failures_repaired"]),
-        wrong,
-    ]
-    return markdown_table([*HEADER], [row])
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """A line for each run."""
+    return markdown_table(HEADER, [_cells(record) for record in records])
 
 
 HEADER = ("engine", "storage", "pictures", *KINDS, "starts of the command", "failures repaired", "wrong in the end")
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    settings = record["settings"]
+    happened = Counter(fault["kind"] for fault in record["faults"] if fault["happened"])
+    return [
+        "one process" if settings["store"] == "memory" else "Ray" if settings["ray"] else "local",
+        settings["store"],
+        f"{settings['count']:,}",
+        *(str(happened[kind]) for kind in KINDS),
+        str(record["starts"]),
+        f"{record['failures_repaired']:,}",
+        ", ".join(f"{count} {kind}" for kind, count in record["wrong"].items()) or "nothing",
+    ]

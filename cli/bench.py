@@ -664,7 +664,8 @@ def late_store(**settings: Any) -> None:
 
 
 @bench.command()
-@_rounds(3)
+@click.option("--large", type=Size(), default="4000x3000", show_default=True, help="The picture to measure pixels by.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of which the least counts.")
 @_out
 @debug
 def costs(**settings: Any) -> None:
