@@ -1,4 +1,4 @@
-"""What valid files cost at worst that were made to be dear: `img2img bench codec-hostile`.
+"""How long valid files made to be slow take to decode at worst: `img2img bench codec-hostile`.
 
 Every file holds about a megapixel. CPU seconds of decoding are compared with those of a photograph of 1024x1024 pixels
 at quality 50 in tiles as the encoder has them: the format's limits on tiles are there so that no file takes more than

@@ -394,7 +394,7 @@ def codec_views(models: tuple[str, ...], sizes: tuple[tuple[int, int], ...], **s
 @options.precision
 @debug
 def codec_hostile(models: tuple[str, ...], **settings: Any) -> None:
-    """What valid files cost at worst that were made to be dear: odd tiles, strips, absurd numbers."""
+    """How long valid files made to be slow take to decode at worst: odd tiles, strips, absurd numbers."""
     from img2img.benchmarks import codec_hostile
 
     codec_hostile.run(codec_hostile.Settings(models=models or None, **settings), echo=click.echo)

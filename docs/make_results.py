@@ -208,7 +208,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "codecs again and again": lambda: codec_rounds.table(record("codec_rounds")["rows"]),
     "parts of files": lambda: codec_views.table(record("codec_views")["rows"]),
-    "files made to be dear": lambda: codec_hostile.table(record("codec_hostile")["rows"]),
+    "files made to be slow": lambda: codec_hostile.table(record("codec_hostile")["rows"]),
     "codec commands": partial(commands, "codec_speed"),
     "colorize": lambda: translation.table(record("translate_colorize")["summary"]),
     "edges": lambda: translation.table(record("translate_edges")["summary"]),

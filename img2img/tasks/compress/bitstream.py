@@ -3,7 +3,7 @@
 `docs/i2i.md` specifies it byte by byte. Version 2 is written, 1 and 2 are read: version 1 held each tile as a whole and
 in squares, version 2 holds the first layer of all tiles, then the second, ..., and very small pictures losslessly.
 
-No file may be dear to read: its tiles are so many as its pixels allow, see `_check_tiles`.
+No file may be slow to read: it has only as many tiles as its pixels allow, see `_check_tiles`.
 """
 
 from __future__ import annotations
