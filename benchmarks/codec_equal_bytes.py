@@ -22,14 +22,13 @@ from typing import Any
 import numpy as np
 
 from img2img.errors import UnreachableError
-from img2img.images import Picture
+from img2img.images import Picture, read_8_bits
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate
 from img2img.metrics.ms_ssim import SMALLEST
 from img2img.metrics.ssimulacra2 import ssimulacra2
 
 from .codec_peers import Fitting, Pixels, chosen_of, fitting
-from .codec_rate_distortion import read_pixels
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
 from .sheets import contact_sheet
@@ -109,7 +108,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     seen: list[Seen] = []
     shown: dict[float, list[dict[str, Pixels]]] = {rate: [] for rate in settings.rates}
     for file in files:
-        pixels = read_pixels(file)
+        pixels = read_8_bits(file)
         distance = judge(pixels)
         fits = {name: coder(pixels) for name, coder in coders.items()}
         for rate in settings.rates:

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from img2img.errors import ImageError
-from img2img.images import Picture, in_8_bits, read_picture, write_picture
+from img2img.images import Picture, read_8_bits, write_picture
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate, bits_per_pixel
 from img2img.metrics.ms_ssim import SMALLEST
@@ -187,11 +186,11 @@ def our_codec(name: str, qualities: Sequence[float], effort: int, device: str, p
 def _measure(files: Sequence[Path], codecs: Sequence[PictureCodec]) -> Iterator[Score]:
     from tqdm import tqdm
 
-    first = read_pixels(files[0])
+    first = read_8_bits(files[0])
     for codec in codecs:  # the first call is slower than the others, and not timed
         codec.decode(codec.encode(first, middle(codec)))
     for file in tqdm(files, desc="images", disable=None):
-        pixels = read_pixels(file)
+        pixels = read_8_bits(file)
         for codec in codecs:
             for setting in codec.settings:
                 yield score(codec, setting, pixels, file.name)
@@ -200,18 +199,6 @@ def _measure(files: Sequence[Path], codecs: Sequence[PictureCodec]) -> Iterator[
 def middle(codec: PictureCodec) -> float:
     """The setting in the middle of a codec's list."""
     return codec.settings[len(codec.settings) // 2]
-
-
-def read_pixels(file: Path) -> Pixels:
-    """(H, W, 1) or (H, W, 3), of 16-bit files rounded; alpha is left out.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    try:
-        return in_8_bits(read_picture(file).samples)
-    except ImageError as error:
-        raise ImageError(f"{file}: {error}") from error
 
 
 def score(codec: PictureCodec, setting: float, pixels: Pixels, image: str) -> Score:
@@ -248,7 +235,7 @@ def _with_peak(curve: Curve, known: Sequence[PictureCodec], file: Path, settings
         return curve
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "picture.png"
-        write_picture(Picture(read_pixels(file)), source, "png")
+        write_picture(Picture(read_8_bits(file)), source, "png")
         encoded, decoded = once(codec.name, middle(codec), source, settings.device, settings.precision)
     return replace(curve, peak_mb={"encode": encoded.cost.peak_mb, "decode": decoded.cost.peak_mb})
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from img2img.images import read_8_bits
 from img2img.metrics import psnr
 
 from .codec_peers import PictureCodec, Pixels, chosen_of, peers
-from .codec_rate_distortion import our_codec, read_pixels
+from .codec_rate_distortion import our_codec
 from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
 
@@ -64,7 +65,7 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     from img2img.checkpoints import names
 
     files = picture_files(settings.data, settings.limit)
-    pictures = [_middle(read_pixels(file), settings.side) for file in files]
+    pictures = [_middle(read_8_bits(file), settings.side) for file in files]
     models = settings.models if settings.models is not None else names("compress")
     ours = [our_codec(name, settings.qualities, 1, settings.device, settings.precision) for name in models]
     others = list(chosen_of({c.name: c for c in peers()}, settings.only).values()) if settings.peers else []

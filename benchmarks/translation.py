@@ -182,11 +182,11 @@ def read(pair: PairFile, header: dict[str, Any], width: int | None = None) -> Pa
     import torch
 
     from img2img.data.pairs import make_pair
-    from img2img.data.patches import made_smaller
-    from img2img.tasks.translate.train import both_sides, load_photograph
+    from img2img.data.patches import load_rgb, made_smaller
+    from img2img.tasks.translate.train import both_sides
 
     made = header["pairs"] != "files"
-    samples = load_photograph(pair) if made else both_sides(pair)
+    samples = load_rgb(pair.a) if made else both_sides(pair)
     if made and width is not None:
         samples = made_smaller(np.ascontiguousarray(samples), max(samples.shape[:2]) / width)
     x = torch.tensor(samples).permute(2, 0, 1)[None].float() / 255

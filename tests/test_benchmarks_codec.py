@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 from untrained_codec import write_codec
 
-from img2img.errors import ImageError, Img2ImgError
+from img2img.errors import Img2ImgError
 from img2img.metrics import ms_ssim
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.
@@ -91,18 +91,6 @@ def test_the_reference_is_pillows_jpeg_as_it_comes(tmp_path: Path) -> None:
     pixels = photograph(64, 80)
     Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=50)
     assert PEERS[codec_peers.REFERENCE].encode(pixels, 50) == (tmp_path / "a.jpg").read_bytes()
-
-
-def test_16_bit_pictures_and_alpha_are_measured_as_8_bit_colours(tmp_path: Path) -> None:
-    from tifffile import imwrite
-
-    imwrite(tmp_path / "deep.tif", photograph(9, 9).astype(np.uint16) * 257, photometric="rgb")
-    assert np.array_equal(rate_distortion.read_pixels(tmp_path / "deep.tif"), photograph(9, 9))
-    Image.fromarray(np.dstack([photograph(9, 9), np.full((9, 9), 7, np.uint8)])).save(tmp_path / "alpha.png")
-    assert np.array_equal(rate_distortion.read_pixels(tmp_path / "alpha.png"), photograph(9, 9))
-    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(ImageError, match=r"bad\.png: "):
-        rate_distortion.read_pixels(tmp_path / "bad.png")
 
 
 # ---- MS-SSIM

@@ -34,7 +34,7 @@ from image_files import (
 from PIL import Image
 
 from img2img.errors import ImageError
-from img2img.images import DEFAULT_QUALITY, FORMATS, KEEPS, Picture, read_picture, write_picture
+from img2img.images import DEFAULT_QUALITY, FORMATS, KEEPS, Picture, read_8_bits, read_picture, write_picture
 
 
 @settings(max_examples=60, deadline=None)
@@ -277,3 +277,14 @@ def test_suffixes_name_formats_that_can_be_written() -> None:
     for suffix in FORMATS:
         assert suffix == suffix.lower()
         assert suffix.startswith(".")
+
+
+def test_samples_in_8_bits_leave_alpha_out_and_errors_name_the_file(tmp_path: Path) -> None:
+    levels = random_samples(9, 7, 3, 8)
+    (tmp_path / "deep.tif").write_bytes(encoded(Picture(levels.astype(np.uint16) * 257), "tiff"))
+    (tmp_path / "alpha.png").write_bytes(encoded(Picture(levels, np.full((9, 7), 7, np.uint8)), "png"))
+    for name in ("deep.tif", "alpha.png"):
+        np.testing.assert_array_equal(read_8_bits(tmp_path / name), levels)
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ImageError, match=r"bad\.png: "):
+        read_8_bits(tmp_path / "bad.png")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..errors import ImageError
-from ..images import FORMATS, in_8_bits, read_picture
+from ..images import FORMATS, read_8_bits
 from .folder import find_images
 from .noise import jpeg, to_eight_bits, to_grey
 
@@ -74,24 +74,17 @@ def read_pair(pair: PairFile) -> tuple[np.ndarray, np.ndarray]:
         ImageError: a file cannot be read, A and B differ in size, or a side-by-side picture has an odd width; one line
             that names the files.
     """
-    first = _samples(pair.a)
+    first = read_8_bits(pair.a)
     height, width = first.shape[:2]
     if pair.b is None:
         if width % 2:
             raise ImageError(f"{pair.a}: {width}x{height} is no pair side by side: its width is odd")
         return first[:, : width // 2], first[:, width // 2 :]
-    second = _samples(pair.b)
+    second = read_8_bits(pair.b)
     if first.shape[:2] != second.shape[:2]:
         other = f"{second.shape[1]}x{second.shape[0]}"
         raise ImageError(f"{pair.a} is {width}x{height}, but its partner {pair.b} is {other}")
     return first, second
-
-
-def _samples(path: Path) -> np.ndarray:
-    try:
-        return in_8_bits(read_picture(path).samples)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
 
 
 def make_pair(kind: Kind, photo: Tensor, generator: Generator, lines: Lines = "canny") -> tuple[Tensor, Tensor]:

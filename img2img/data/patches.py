@@ -8,17 +8,16 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import ImageError, TrainingError
-from ..images import in_8_bits, read_picture
+from ..images import read_8_bits
 
 
 def load_rgb(path: Path) -> np.ndarray:
     """A picture file as (H, W, 3) uint8.
 
     Raises:
-        ImageError: the file is no picture we can read.
+        ImageError: the file is no picture we can read; one line that names it.
     """
-    picture = read_picture(path)
-    samples = in_8_bits(picture.samples)
+    samples = read_8_bits(path)
     return np.broadcast_to(samples, (*samples.shape[:2], 3)) if samples.shape[2] == 1 else samples
 
 
@@ -39,7 +38,7 @@ def load_all(
         try:
             image = load_rgb(path)
         except ImageError as error:
-            problems.append(f"{path}: {error}")
+            problems.append(str(error))
             continue
         if (by := factor(path)) != 1:
             image = made_smaller(np.ascontiguousarray(image), by)

@@ -3,6 +3,7 @@
 from .contents import KEEPS, Content, contents, lost_in
 from .files import (
     frames_lost_in,
+    read_8_bits,
     read_frames,
     read_picture,
     takes_frames,
@@ -32,6 +33,7 @@ __all__ = [
     "frames_lost_in",
     "in_8_bits",
     "lost_in",
+    "read_8_bits",
     "read_frames",
     "read_picture",
     "takes_frames",

@@ -25,7 +25,7 @@ from .contents import KEEPS, Content, lost_in
 from .formats import HEAD, JUNK, KNOWN, MAX_PIXELS, MAX_SIDE, detect
 from .frames import Frames
 from .picture import About, Picture, in_sixteen_bits
-from .samples import turned
+from .samples import in_8_bits, turned
 from .thumbnail import thumbnail_of
 from .tiff import STACK_TAGS
 
@@ -87,6 +87,18 @@ def read_picture(
     picture = replace(picture, about=replace(picture.about, duration=0.0, lost=tuple(said)))
     _refuse_losses(said, strict)
     return picture
+
+
+def read_8_bits(path: Path) -> np.ndarray:
+    """A picture file's samples as (H, W, 1 or 3) uint8, those of 16 bits rounded; alpha is left out.
+
+    Raises:
+        ImageError: as `read_picture`; the line begins with the path.
+    """
+    try:
+        return in_8_bits(read_picture(path).samples)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
 
 
 def read_frames(

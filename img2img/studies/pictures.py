@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..data.patches import load_rgb
-from ..errors import DataError, ImageError
+from ..errors import DataError
 
 SMALLEST = 32
 # Photographs of scikit-image other than the cat, which is looked at when nobody names a picture.
@@ -41,10 +41,7 @@ def photograph(path: Path | None, side: int = 256, multiple: int = 1) -> Tensor:
         DataError: it is smaller than SMALLEST each way, or there is no photograph.
     """
     file = path or example()
-    try:
-        samples = load_rgb(file)
-    except ImageError as error:
-        raise ImageError(f"{file}: {error}") from error
+    samples = load_rgb(file)
     height, width = samples.shape[:2]
     if min(height, width) < SMALLEST:
         raise DataError(f"{file} has {width}x{height} pixels; a study needs {SMALLEST}x{SMALLEST} or more")

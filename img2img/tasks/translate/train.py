@@ -168,7 +168,7 @@ def _load(
     images = []
     for pair in files:
         try:
-            image = load_photograph(pair) if pairs.make else both_sides(pair)
+            image = load_rgb(pair.a) if pairs.make else both_sides(pair)
         except ImageError as error:
             problems.append(str(error))
             continue
@@ -178,14 +178,6 @@ def _load(
         else:
             images.append(with_made(image, pairs, device) if pairs.make in MADE_ONCE else image)
     return images
-
-
-def load_photograph(pair: PairFile) -> np.ndarray:
-    """(H, W, 3) uint8, or an ImageError that names the file."""
-    try:
-        return load_rgb(pair.a)
-    except ImageError as error:
-        raise ImageError(f"{pair.a}: {error}") from error
 
 
 def both_sides(pair: PairFile) -> np.ndarray:
