@@ -101,7 +101,7 @@ class Settings:
         gatys: iterations of Gatys' own method with the judge's network (the paper's figures: 500); None for none.
         limit: only the first so many samples, by name.
         size: side of samples and textures.
-        steps, train_steps, tileable, count, seed, device, precision: as for `img2img texture`.
+        steps, train_steps, tileable, count, seed, engine, device, precision: as for `img2img texture`.
         resume: take textures that `out` holds from an earlier run, if command and files were the same; with them
             their seconds and memory.
         out: folder for `texture.json`, `texture.png`, samples and textures; none are kept if None.
@@ -120,6 +120,7 @@ class Settings:
     tileable: bool = False
     count: int = 1
     seed: int = 0
+    engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"
     resume: bool = False
@@ -351,6 +352,7 @@ def _command_of(settings: Settings, method: str, descriptor: str, loss: str, fol
     command += ["--size", str(settings.size)]
     command += ["--seed", str(settings.seed), "--count", str(count), "--device", settings.device]
     command += ["--precision", settings.precision, *(["--tileable"] if settings.tileable else [])]
+    command += ["--engine", settings.engine]
     given = {name: getattr(settings, name) for name in METHODS[method].settings}
     for name, value in given.items():
         command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
@@ -383,7 +385,7 @@ def _again(settings: Settings, net: Path) -> dict[str, float]:
     target = net.with_name(f"{net.stem}_again.png")
     side = AGAIN * settings.size
     command = [installed_command(), "texture", "--net", str(net), "-o", str(target), "--overwrite", "--size", str(side)]
-    command += ["--device", settings.device, "--precision", settings.precision]
+    command += ["--device", settings.device, "--precision", settings.precision, "--engine", settings.engine]
     cost = Run(command, (net,), [target]).made(settings.resume).cost
     assert cost is not None
     return {"side": side, **asdict(cost), "bytes": net.stat().st_size}

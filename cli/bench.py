@@ -568,6 +568,7 @@ _texture = {option.name: option for option in texture_command.params}
 @click.option("--seed", type=_texture["seed"].type, default=0, show_default=True, help="As for img2img texture.")
 @click.option("--resume", is_flag=True, help="Take textures that an earlier run, of the same commands, left in --out.")
 @_out_folder("Write the textures, the numbers as JSON and a contact sheet into this folder.")
+@options.engine
 @options.device
 @options.precision
 @debug

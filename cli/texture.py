@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100_000),
     metavar="N",
     help="Steps of optimize (evaluations of the loss); from noise as many on each level, coarse to fine.  [default: "
-    "30; 100 from noise]",
+    "30, or 15 where a texture is larger than 384x384; 100 from noise]",
 )
 @click.option(
     "--tileable",

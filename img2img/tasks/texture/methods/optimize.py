@@ -22,7 +22,9 @@ from ..pyramid import STRIDE, Level, Size, resample
 from ..transport import matrix_root
 from .lbfgs import HISTORY, Pairs, minimise
 
-WHOLE, TILE = 1024**2, 768  # pixels of a canvas that is computed at once; side of the tiles of a larger one
+# Pixels of a canvas that is computed at once, which costs a third of the time and no more memory than tiles of this
+# side with their surroundings do; 1024x1024 with its margin is among them.
+WHOLE, TILE = 1152**2, 768
 VECTORS = 8  # images of the canvas' size that L-BFGS holds beside its pairs
 ROUND = 20  # steps until the torus is turned
 NOISE = 0.1  # standard deviation of what is added to an enlarged canvas, in the canvas' own
