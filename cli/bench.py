@@ -665,12 +665,15 @@ def late_store(**settings: Any) -> None:
 
 
 @bench.command()
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="As the table names it; several.  [default: all]")
 @click.option("--large", type=Size(), default="4000x3000", show_default=True, help="The picture to measure pixels by.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of which the least counts.")
 @_out
 @debug
-def costs(**settings: Any) -> None:
+def costs(tasks: tuple[str, ...], **settings: Any) -> None:
     """A model of what pictures cost by task, checked, and by it the price of a hundred million of them."""
     from img2img.benchmarks import costs
 
-    costs.run(costs.Settings(**settings), echo=click.echo)
+    if unknown := [task for task in tasks if task not in costs.TASKS]:
+        raise click.UsageError(f"no task {unknown[0]!r}; there are {', '.join(costs.TASKS)}")
+    costs.run(costs.Settings(tasks=tasks or tuple(costs.TASKS), **settings), echo=click.echo)

@@ -5,6 +5,7 @@ Paths are strings here, not `Path`: a plan may hold a million of them.
 
 import os
 import re
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -112,6 +113,11 @@ class Job:
     stamp: Stamp | None = None
     replace: bool = False
     same: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle needs: of dataclasses with slots it would look up the fields each time, at thrice the cost."""
+        own = (self.source, self.target, self.format, self.more, self.copy, self.prepare, self.stamp)
+        return Job, (*own, self.replace, self.same)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -426,11 +432,13 @@ def _refuse_collisions(jobs: Jobs) -> None:
         folder, name = os.path.split(path)
         return os.path.join(real(folder), name)
 
-    def numbers(paths: Iterator[str]) -> Any:
-        return np.fromiter((hash(place(path)) for path in paths if path != STREAM), np.int64)
-
-    targets = numbers(job.target for job in jobs)
-    targets.sort()
+    written_to, read_from = array("q"), array("q")
+    for job in jobs:
+        if job.target != STREAM:
+            written_to.append(hash(place(job.target)))
+        read_from.extend(hash(place(path)) for path in job.sources if path != STREAM)
+    targets, inputs = (np.asarray(each, np.int64) for each in (written_to, read_from))
+    targets = np.sort(targets)
     twice = {*targets[1:][targets[1:] == targets[:-1]].tolist()}
     if twice:
         first: dict[str, str] = {}
@@ -442,7 +450,6 @@ def _refuse_collisions(jobs: Jobs) -> None:
                 collisions.append(f"{first[here]} and {job.source} would both be written to {job.target}")
             first.setdefault(here, job.source)
         _refuse(collisions)
-    inputs = numbers(source for job in jobs for source in job.sources)
     both = {*np.intersect1d(targets, inputs).tolist()}
     if both:
         written = {here: job.source for job in jobs if hash(here := place(job.target)) in both}

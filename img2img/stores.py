@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
 def is_address(name: str) -> bool:
     """Whether it is no local path."""
-    return ADDRESS.match(name) is not None
+    return ":" in name and ADDRESS.match(name) is not None  # the first alone settles it of nearly all paths
 
 
 def local(name: str) -> str:

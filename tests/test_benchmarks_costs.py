@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run as img2img
 
 from img2img.benchmarks import costs
 
@@ -44,3 +45,9 @@ def test_a_task_from_command_to_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert 0 < row["bytes_written_per_megapixel"] < row["bytes_read_per_megapixel"]
     assert record["files_alone_cpu_seconds_per_megapixel"]["read"] > 0
     assert "| `compress` " in lines[-1]
+
+
+def test_a_task_that_there_is_not() -> None:
+    result = img2img("bench", "costs", "--task", "paint")
+    assert result.exit_code == 2
+    assert "no task 'paint'; there are denoise, " in result.stderr
