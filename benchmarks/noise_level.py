@@ -1,7 +1,8 @@
 """How well the noise level is estimated from the picture alone: `img2img bench sigma`.
 
-Noise as in `denoise_psnr`, where the true level is known. Three estimators: our network, the wavelet estimator that
-scikit-image has (Donoho's median absolute deviation), and the published one of Chen, Zhu and Heng, written out here.
+Noise as in `denoise_psnr`, where the true level is known. Three estimators: the part of denoise-photo that finds the
+noise, the wavelet estimator that scikit-image has (Donoho's median absolute deviation), and the published one of Chen,
+Zhu and Heng, written out here.
 
 - `error`: mean over pictures of |estimate / true - 1|, and `bias`: of estimate / true - 1, both in per cent.
 - `cost`: how many dB of PSNR denoising loses when it is told the estimate in place of the true level. It can be
@@ -26,6 +27,7 @@ from .denoise_psnr import CASES, add_noise, denoise_with, picture_files, read_le
 from .peers import Image
 from .report import markdown_table, new_record, slashed, write_json
 
+OURS = "ours (denoise-photo's)"
 PATCH = 8
 """Side of the patches of `chen`, as in the paper."""
 
@@ -145,7 +147,7 @@ def wavelet_mad(noisy: Image) -> float:
 
 
 def _network(denoiser: Any) -> Estimate:
-    """Our estimator as a function of arrays in grey levels; the conversion is part of its time."""
+    """A denoiser's estimator as a function of arrays in grey levels; the conversion is part of its time."""
 
     def estimate(noisy: Image) -> float:
         image = (np.atleast_3d(noisy).transpose(2, 0, 1) / 255.0).astype(np.float32)
@@ -165,7 +167,7 @@ def _measure(files: Sequence[Path], settings: Settings) -> Iterator[Score]:
     denoiser = Denoiser.from_pretrained(settings.model, device=settings.device, precision=settings.precision)
     denoise = denoise_with(denoiser)
     methods: dict[str, Estimate] = {
-        "ours (noise-estimator)": _network(denoiser),
+        OURS: _network(denoiser),
         "wavelet MAD (scikit-image)": wavelet_mad,
         "Chen, Zhu & Heng 2015": chen,
     }

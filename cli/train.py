@@ -10,6 +10,8 @@ from img2img.register import FIRST_TRAININGS, TRAININGS
 from . import options
 from .debug import debug
 
+_RECIPES = [f"{training.recipe} for {name}" for name, training in TRAININGS.items()]
+
 
 class TrainingName(click.Choice):
     """What can be trained; the name of a task stands for its first training."""
@@ -32,7 +34,7 @@ class TrainingName(click.Choice):
     "--recipe",
     type=click.Path(path_type=Path),
     metavar="NAME|FILE",
-    help="A recipe file, or the name of shipped weights.  [default: the task's first]",
+    help=f"A recipe file, or the name of one that is shipped.  [default: {', '.join(_RECIPES)}]",
 )
 @click.option(
     "--out",

@@ -21,6 +21,7 @@ from img2img.benchmarks import (
     codec_rounds,
     codec_speed,
     codec_views,
+    noise_level,
     real_noise,
     speed,
     texture,
@@ -170,7 +171,7 @@ def commands(*names: str) -> str:
 
 def told_nothing() -> str:
     """The blind denoiser and the estimator's, on white noise in 8 bits."""
-    blind, told = (decibels(*where) for where in (BLIND, ("denoise_cbsd68", "8bit", "denoise-fast, auto")))
+    blind, told = (decibels(*where) for where in (BLIND, ("denoise_fast_cbsd68", "8bit", "denoise-fast, auto")))
     return markdown_table(["method", "PSNR at 15 / 25 / 50"], [["denoise-photo", blind], ["denoise-fast, auto", told]])
 
 
@@ -234,9 +235,9 @@ def decibels(name: str, case: str, method: str, key: str = "psnr", missing: str 
 
 
 def levels(key: str, case: str, digits: int) -> str:
-    """Of our estimator at 5 / 10 / 15 / 25 / 50 / 75 grey levels."""
+    """Of the estimate by denoise-photo at 5 / 10 / 15 / 25 / 50 / 75 grey levels."""
     rows = record("noise_level_cbsd68")["summary"]
-    own = [each for each in rows if (each["case"], each["method"]) == (case, "ours (noise-estimator)")]
+    own = [each for each in rows if (each["case"], each["method"]) == (case, noise_level.OURS)]
     return slashed((each[key] for each in own), digits)
 
 
@@ -249,8 +250,8 @@ def _figures() -> Row:
     made["denoise-fast tta"] = decibels("denoise_tta", "float", "denoise-fast, tta")
     made["denoise-fast without tta"] = decibels("denoise_tta", "float", "denoise-fast")
     for case, shown in (("float", ""), ("8bit", " 8 bits")):
-        made[f"noise-estimator error{shown}"] = levels("error_percent", case, 1)
-        made[f"noise-estimator cost{shown}"] = levels("cost_db", case, 2)
+        made[f"noise level error{shown}"] = levels("error_percent", case, 1)
+        made[f"noise level cost{shown}"] = levels("cost_db", case, 2)
     made["denoise-photo cbsd68 8 bits"] = decibels(*BLIND)
     for each in record("real_noise")["summary"]:
         made[f"{each['method']} cc15"] = f"{each['psnr8']:.2f}"

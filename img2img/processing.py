@@ -86,7 +86,7 @@ class Unit:
         name = self.model or next(iter(names("descriptor" if self.task == "texture" else self.task)), None)
         used = [] if name is None else [name]
         if self.task == "denoise" and dict(self.options).get("sigma") == "auto" and name != names("denoise")[0]:
-            used.append("noise-estimator")
+            used.append(names("denoise")[0])
         return " ".join(f"{name}:{_sha256(name)[:12]}" for name in used)
 
     def fingerprint(self) -> str:

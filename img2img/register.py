@@ -77,10 +77,9 @@ TASKS = (
         "denoise",
         commands=("denoise",),
         pipeline="img2img.tasks.denoise:Denoiser",
-        kinds=("denoise", "noise-level"),
+        kinds=("denoise",),
         networks={
             "unet": "img2img.tasks.denoise.model:DenoisingUNet",
-            "estimator": "img2img.tasks.denoise.model:NoiseEstimator",
             "blind": "img2img.tasks.denoise.model:BlindDenoiser",
         },
         trainings=(Training("denoise", "img2img.tasks.denoise.train:build", "denoise-fast"),),

@@ -16,7 +16,8 @@ from torch import nn
 
 from img2img.checkpoints import save_checkpoint
 from img2img.errors import ImageError, Img2ImgError
-from img2img.tasks.denoise import DenoisingUNet, NoiseEstimator, pipeline
+from img2img.tasks.denoise import DenoisingUNet, pipeline
+from img2img.tasks.denoise.model import BlindDenoiser
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.
 denoise_psnr = import_module("img2img.benchmarks.denoise_psnr")
@@ -27,7 +28,7 @@ speed = import_module("img2img.benchmarks.speed")
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A weight file of a tiny denoiser of zeros, which returns what it is given. And a tiny estimator."""
+    """A weight file of a tiny denoiser of zeros, which returns what it is given. A tiny blind one finds the level."""
     torch.manual_seed(0)
     config: dict[str, Any] = {"channels": 3, "widths": [4, 8], "blocks": 1}
     unet = DenoisingUNet(**config)
@@ -35,12 +36,12 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         nn.init.zeros_(parameter)
     for network, net, settings in (
         ("unet", unet, config),
-        ("estimator", NoiseEstimator(3, (4, 4)), {"channels": 3, "widths": [4, 4]}),
+        ("blind", BlindDenoiser((4, 8), 1), {"widths": [4, 8], "blocks": 1}),
     ):
         tensors = {f"{network}.{name}": value for name, value in net.state_dict().items()}
         header = {"task": "denoise", "network": network, "config": settings}
         save_checkpoint(tmp_path / f"{network}.safetensors", tensors, header)
-    monkeypatch.setattr(pipeline, "ESTIMATOR_WEIGHTS", tmp_path / "estimator.safetensors")
+    monkeypatch.setattr(pipeline, "ESTIMATOR_WEIGHTS", tmp_path / "blind.safetensors")
     return str(tmp_path / "unet.safetensors")
 
 

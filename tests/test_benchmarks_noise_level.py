@@ -112,7 +112,7 @@ def test_errors_and_costs_are_those_computed_by_hand(pictures: Path, offset: lis
     assert [row["sigma"] for row in record["summary"]] == [20, 20, 20, 10, 10, 10] * 2
 
     for row in record["summary"]:
-        if row["method"] == "ours (noise-estimator)":  # says 11, whatever the level is
+        if row["method"] == noise_level.OURS:  # says 11, whatever the level is
             wrong = 100 * (11 / row["sigma"] - 1)
             assert (row["error_percent"], row["bias_percent"]) == pytest.approx((abs(wrong), wrong))
         else:

@@ -94,7 +94,7 @@ def test_weights_for_another_model_are_refused(tmp_path: Path) -> None:
     tensors = {f"unet.{k}": v for k, v in DenoisingUNet(3, **CONFIG).state_dict().items()}
     path = tmp_path / "wrong.safetensors"
     for header, message in [
-        ({"task": "denoise", "network": "estimator", "config": CONFIG}, "not a 'unet'"),
+        ({"task": "denoise", "network": "vgg", "config": CONFIG}, "not a 'unet'"),
         ({"task": "denoise", "network": "unet", "config": {"widths": [8, 8], "blocks": 1}}, "do not fit"),
         ({"task": "denoise", "network": "unet"}, "do not fit"),
     ]:

@@ -322,4 +322,4 @@ def test_wrong_networks_are_named(pictures: Path) -> None:
     with pytest.raises(TrainingError, match="do not fit this codec"):
         start_from(Codec(widths=(8, 12, 16)), {"g_a.nothing": torch.zeros(1)})
     with pytest.raises(TrainingError, match="do not fit this codec"):
-        build(recipe(init="noise-estimator"), pictures, torch.device("cpu"))
+        build(recipe(init="denoise-photo"), pictures, torch.device("cpu"))

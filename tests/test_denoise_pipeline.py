@@ -41,9 +41,11 @@ def test_shipped_weights_gain(name: str, sigma: int, gain: float, eight_bit: boo
     assert psnr(load(name)(noisy, sigma / 255).clip(0, 1), clean) > psnr(noisy, clean) + gain - eight_bit
 
 
-@pytest.mark.parametrize("sigma", [5, 15, 25, 50])
-def test_auto_costs_little(sigma: int) -> None:
+@pytest.mark.parametrize("sigma", [5, 15, 25, 50, 75])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_auto_costs_little(sigma: int, channels: int) -> None:
     clean = photograph(256)
+    clean = clean if channels == 3 else clean.mean(0, keepdims=True)
     noisy = with_noise(clean, sigma)
     denoiser = load("denoise-fast")
     assert denoiser.estimate_sigma(noisy) * 255 == pytest.approx(sigma, rel=0.12, abs=0.5)

@@ -160,7 +160,7 @@ def test_a_spoiled_graph_is_an_error_and_no_file(spoil: float, tmp_path: Path, m
 
 
 def test_other_weights_are_refused_in_one_line(tmp_path: Path) -> None:
-    for name in ("codec-fast", "codec-best", "noise-estimator"):
+    for name in ("codec-fast", "codec-best", "vgg-slim"):
         result = run("export", name, "--onnx", str(tmp_path / "x.onnx"))
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
         assert "only denoisers and translators can be exported" in result.stderr

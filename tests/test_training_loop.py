@@ -166,7 +166,6 @@ def test_our_recipes_are_valid_and_name_pictures_to_hold_out() -> None:
         "denoise-photo",
         "denoise-photo-more",
         "denoise-photo-last",
-        "noise-estimator",
     ):
         recipe = find_recipe("denoise", Path(name))
         assert name.startswith(recipe.name)

@@ -1,4 +1,4 @@
-"""Noise removal: a U-Net of residual blocks, told the noise level or finding it by a small network beside it.
+"""Noise removal: a U-Net of residual blocks, told the noise level or finding it by an estimator beside it.
 
 Its names are imported when they are first used: who only runs a network need not wait for PyTorch.
 """

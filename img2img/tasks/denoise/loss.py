@@ -1,4 +1,4 @@
-"""Losses of the denoiser and of the noise-level estimator."""
+"""Losses of the denoisers."""
 
 from collections.abc import Callable
 
@@ -50,28 +50,6 @@ class DenoisingObjective(nn.Module):
     def forward(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         clean, noisy, sigma = batch
         return {"loss": self.loss(self.model(noisy, sigma).float(), clean)}
-
-
-class EstimatorObjective(nn.Module):
-    """Mean absolute error of the logarithm of the noise level, so that 10 % too much weighs the same at every level.
-
-    Levels below `floor` count as `floor`: nobody sees a quarter of a grey level.
-
-    Shape:
-        as DenoisingObjective.
-    """
-
-    floor = 0.25 / 255
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        _, noisy, sigma = batch
-        predicted = self.model(noisy).float()
-        wanted = nn.functional.adaptive_avg_pool2d(sigma, predicted.shape[-2:]).clamp_min(self.floor).log()
-        return {"loss": (predicted - wanted).abs().mean()}
 
 
 class BlindObjective(nn.Module):

@@ -20,12 +20,6 @@ def _unet(checkpoint: Checkpoint) -> nn.Module:
     return build(checkpoint, "unet", DenoisingUNet)
 
 
-def _estimator(checkpoint: Checkpoint) -> nn.Module:
-    from .model import NoiseEstimator
-
-    return build(checkpoint, "estimator", NoiseEstimator)
-
-
 def _blind(checkpoint: Checkpoint) -> nn.Module:
     from .model import BlindDenoiser
 
@@ -57,11 +51,8 @@ def _noisy(header: Mapping[str, Any], random: np.random.Generator, height: int, 
 
 # noisy (B, C, H, W), sigma (B, 1, 1, 1) or (B, 1, H, W) to the denoised picture
 UNET = Network("unet", _unet, ("noisy", "sigma"), _noisy, prefix="unet")
-# noisy (B, C, H, W) to log sigma (B, 1, ceil(H / 16), ceil(W / 16)); 0.01 of it are 1 % of the level
-ESTIMATOR = Network(
-    "estimator", _estimator, ("noisy",), lambda *args: (_picture(*args),), prefix="estimator", level=0.01 / 0.05
-)
-# noisy (B, 3, H, W), amount (B, 1, 1, 1) to the denoised picture; and log sigma (B, 3, ceil(H / 16), ceil(W / 16))
+# noisy (B, 3, H, W), amount (B, 1, 1, 1) to the denoised picture; and log sigma (B, 3, ceil(H / 16), ceil(W / 16)), of
+# which 0.01 are 1 % of the level
 BLIND = Network("blind", _blind, ("noisy", "amount"), _with_amount, prefix="blind")
 FINDER = Network(
     "finder",
@@ -74,6 +65,5 @@ FINDER = Network(
 
 NETWORKS = {
     "unet": (UNET,),
-    "estimator": (ESTIMATOR,),
     "blind": (BLIND, FINDER),
 }  # by what a weight file's header calls its network

@@ -13,12 +13,13 @@ import numpy as np
 from ...checkpoints import Checkpoint, load_checkpoint
 from ...core.tiling import tiled
 from ...engines import Engine, pick_engine
-from .networks import BLIND, ESTIMATOR, FINDER, UNET
+from .networks import BLIND, FINDER, UNET
 
 TILE = {"cpu": 640, "mps": 640, "cuda": 2048}
 OVERLAP = 64
-ESTIMATOR_WEIGHTS = "noise-estimator"
+ESTIMATOR_WEIGHTS = "denoise-photo"  # whose part that finds the noise tells other networks its level
 ESTIMATE_CROP, ESTIMATE_CROPS = 512, 9  # the level of a large picture is taken from a 3x3 grid of crops
+BEYOND = 0.01
 FEWEST_CELLS = 8  # of 16x16 pixels, for shadows or lights to be spoken of
 KMAC_PER_PIXEL = 200.0  # of denoise-fast; denoise-photo takes 213
 STRONGEST = 2
@@ -46,7 +47,7 @@ class Denoiser:
     """Removes noise from images of any size.
 
     Its network is either blind, trained on photographs, and finds the noise itself; or it is told one level of white
-    noise, which a small network of its own estimates where nobody knows it.
+    noise, which the blind one's estimator says where nobody knows it.
 
     Args:
         checkpoint: a denoiser's weights.
@@ -159,12 +160,12 @@ class Denoiser:
         self.engine.expect(image.shape[1] * image.shape[2])
         levels, clipped, brightness = [], [], []
         for crop in crops(image.astype(np.float32, copy=False)):
-            noisy = crop[None]
+            noisy, contrast = between_black_and_white(crop[None])
             log_sigma = self.estimator(in_colour(noisy))[0]
             cells = log_sigma.shape[1:]
-            levels.append(log_sigma.reshape(len(log_sigma), -1))
+            levels.append(log_sigma.reshape(len(log_sigma), -1) - np.log(contrast))
             clipped.append(cell_means(((noisy <= 0) | (noisy >= 1)).mean((0, 1)), cells).ravel())
-            brightness.append(cell_means(noisy.mean((0, 1)), cells).ravel())
+            brightness.append(cell_means(crop.mean(0), cells).ravel())
         level, share, light = np.concatenate(levels, 1), np.concatenate(clipped), np.concatenate(brightness)
         seen = share <= np.quantile(share, 0.25)
         channels = [middle(channel[seen]) for channel in level]
@@ -183,12 +184,24 @@ class Denoiser:
 
     @cached_property
     def estimator(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A blind network's own, or that of white noise; read when first needed."""
-        if self.blind:
-            return self.engine.load(self.checkpoint, FINDER)
-        checkpoint = load_checkpoint(ESTIMATOR_WEIGHTS)
-        checkpoint.require("estimator")
-        return self.engine.load(checkpoint, ESTIMATOR)
+        """A blind network's own; for another that of denoise-photo, read when first needed."""
+        checkpoint = self.checkpoint if self.blind else load_checkpoint(ESTIMATOR_WEIGHTS)
+        checkpoint.require("blind")
+        return self.engine.load(checkpoint, FINDER)
+
+
+def between_black_and_white(noisy: np.ndarray) -> tuple[np.ndarray, float]:
+    """An image (B, C, H, W) with so little contrast that 98 % of its values lie in [0, 1], and that contrast.
+
+    The estimator knows pictures of 8 bits. Of noise that black and white do not cut off it says too much (75 grey
+    levels: 91), but less contrast is as much less noise. Only the highest and lowest hundredth may lie beyond.
+    """
+    if noisy.min() >= 0 and noisy.max() <= 1:
+        return noisy, 1.0
+    low, high = np.quantile(noisy, (BEYOND, 1 - BEYOND))
+    black, white = min(0.0, float(low)), max(1.0, float(high))
+    contrast = 1 / (white - black)
+    return (noisy - np.float32(black)) * np.float32(contrast), contrast
 
 
 def middle(log_sigma: np.ndarray) -> float:

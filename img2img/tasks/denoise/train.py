@@ -1,4 +1,4 @@
-"""Training data, validation and shipping of the denoiser and of the noise-level estimator."""
+"""Training data, validation and shipping of the denoisers."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,15 +17,15 @@ from ...metrics import psnr
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .loss import BlindObjective, DenoisingObjective, EstimatorObjective
-from .model import BlindDenoiser, DenoisingUNet, NoiseEstimator
+from .loss import BlindObjective, DenoisingObjective
+from .model import BlindDenoiser, DenoisingUNet
 
-NETWORKS = {"unet": DenoisingUNet, "estimator": NoiseEstimator, "blind": BlindDenoiser}
+NETWORKS = {"unet": DenoisingUNet, "blind": BlindDenoiser}
 SIGMAS = (15, 25, 50)
 
 
 def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
-    """The task of a recipe: `[model] network` is `unet` or `estimator`, the rest are arguments of that network.
+    """The task of a recipe: `[model] network` is `unet` or `blind`, the rest are arguments of that network.
 
     Raises:
         TrainingError: no usable pictures to train on or to hold out, a network that does not exist, or an entry that
@@ -36,8 +36,6 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     network = arguments.pop("network", "unet")
     if network not in NETWORKS:
         raise TrainingError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
-    if network == "estimator":
-        recipe.refuse("loss")
     model = NETWORKS[network](**arguments)
     if network == "blind":
         assert isinstance(model, BlindDenoiser)
@@ -49,8 +47,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DenoiseTask":
     if recipe.init:
         grow_from(model, load_checkpoint(recipe.init).part(network))
     source, crops = load_photographs(recipe, data, device)
-    kind = DenoiseTask if network == "unet" else EstimatorTask
-    return kind(model, network, recipe, source, crops)
+    return DenoiseTask(model, network, recipe, source, crops)
 
 
 def begin_blind(model: BlindDenoiser, checkpoint: Checkpoint) -> None:
@@ -229,28 +226,3 @@ class BlindTask(DenoiseTask):
 
     def seen(self) -> dict[str, Any]:
         return {"range": "sRGB in [0, 1], not normalised; no noise level", "mixture": asdict(self.photographs)}
-
-
-class EstimatorTask(DenoiseTask):
-    """The same data, for the noise-level estimator."""
-
-    def objective(self) -> nn.Module:
-        return EstimatorObjective(self.model)
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mean error of the level in per cent at each of SIGMAS; score: minus their mean."""
-        values: dict[str, list[float]] = {}
-        for _, noisy, sigma in self.held_out:
-            estimate = model(noisy).float().exp().square().mean().sqrt()
-            values.setdefault(f"error{sigma.item() * 255:.0f}", []).append(
-                100 * abs(estimate.item() / sigma.item() - 1)
-            )
-        scores = {level: sum(v) / len(v) for level, v in values.items()}
-        return {"score": -sum(scores.values()) / len(scores)} | scores
-
-    def picture(self, model: nn.Module) -> Tensor:
-        """The noisy crop beside the estimated level (white is sigma_max): (3, H, 2 W)."""
-        _, noisy, _ = self.held_out[len(SIGMAS) - 1]
-        level = model(noisy).float().exp() * 255 / self.mixture.sigma_max
-        shown = nn.functional.interpolate(level, size=noisy.shape[-2:], mode="nearest").expand_as(noisy)
-        return torch.cat((noisy, shown), 3)[0]
