@@ -27,7 +27,7 @@ CODES = ((4, 2), (4, 8), (8, 2), (8, 8), (8, 32), (16, 8), (16, 32), (16, 128), 
 QUICK = ((4, 2), (8, 8))
 CROP = 64
 CODEC = "codec-fast"
-RATES = (0.1, 0.25, 0.5, 1.0)  # bits per pixel asked of the codec
+QUALITIES = (1, 20, 40, 60)  # of the codec: about 0.1 to 1 bit per pixel
 
 PAGE = (
     Part(
@@ -113,7 +113,7 @@ def run(settings: Settings) -> Findings:
         found.append(_one(findings, learn_from, picture, stride, channels, plan, settings))
     findings.arrays["found"] = found
     with torch.no_grad():
-        codec = _codec(picture, settings.sized(RATES[1:3], RATES))
+        codec = _codec(picture, settings.sized(QUALITIES[1:3], QUALITIES))
     findings.arrays["codec"] = codec
     _sentences(findings, found, codec)
     return findings
@@ -189,15 +189,15 @@ def pca(learn_from: list[Tensor], picture: Tensor, stride: int, channels: int) -
     return F.fold(back, picture.shape[-2:], stride, stride=stride)
 
 
-def _codec(picture: Tensor, rates: tuple[float, ...]) -> list[tuple[float, float]]:
+def _codec(picture: Tensor, qualities: tuple[int, ...]) -> list[tuple[float, float]]:
     """Bits per pixel of whole files of the shipped codec, and PSNR of what they decode to."""
     from ..tasks.compress import Compressor, Decompressor, Target
 
     samples = to_8bit(picture[0].permute(1, 2, 0))
     compressor, decompressor = Compressor.from_pretrained(CODEC), Decompressor()
     points = []
-    for rate in rates:
-        coded = compressor.compress(Picture(samples), Target(bpp=rate))
+    for quality in qualities:
+        coded = compressor.compress(Picture(samples), Target(quality=quality))
         decoded = decompressor.decompress(coded.data).samples
         back = decoded[..., :1] if decoded.shape[2] == 1 else decoded
         bpp = 8 * len(coded.data) / (samples.shape[0] * samples.shape[1])
