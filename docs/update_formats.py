@@ -22,7 +22,7 @@ that is not needed to show the picture.
 TAIL = """
 - **Samples.** PNG and TIFF lose nothing. jpg, webp, avif, gif and heic have 8 bits (heic 10 of 16), and lose
   a little, as jxl does below `--quality 100`. A JPEG out of a JPEG has its quality and subsampling, a
-  lossless WebP remains lossless.
+  lossless WebP or JPEG XL file remains lossless.
 - **Colours.** All work is done in the picture's own encoding: a wide-gamut, PQ or HLG picture comes out with
   the same profile or code points, and networks see its values as they are. CMYK and Lab become RGB (by their
   profile where there is one, with LittleCMS), which the note says.

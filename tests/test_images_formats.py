@@ -168,6 +168,16 @@ def test_quality_of_jpeg_xl() -> None:
     assert np.abs(decoded(encoded(picture, "jxl")).samples.astype(int) - picture.samples).mean() < 2
 
 
+def test_a_lossless_jpeg_xl_file_remains_lossless_and_no_other_becomes_so() -> None:
+    picture = decoded(encoded(smooth_picture(), "jxl", 100))
+    assert picture.about.lossless
+    np.testing.assert_array_equal(decoded(encoded(picture, "jxl")).samples, picture.samples)
+    lossy = decoded(encoded(picture, "jxl", 90))
+    assert not lossy.about.lossless
+    photograph = by_pillow(Image.fromarray(picture.samples), "JPEG", quality=90)
+    assert not decoded(imagecodecs.jpegxl_encode_jpeg(photograph, usecontainer=True)).about.lossless
+
+
 def test_frames_of_jpeg_xl() -> None:
     stack = np.stack([NOISE[..., :3], 255 - NOISE[..., :3]])
     frames = read_frames(io.BytesIO(imagecodecs.jpegxl_encode(stack, lossless=True)))

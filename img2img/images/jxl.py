@@ -6,7 +6,7 @@ The beginning of the codestream is read by hand: imagecodecs tells neither the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class _Header:
     floating: bool = False
     animated: bool = False
     icc: bool = False
+    xyb: bool = True
     primaries: int = 1
     transfer: int = 13
 
@@ -67,18 +68,19 @@ def open_file(data: bytes, max_pixels: int) -> Opened:
     header = _header(stream)
     check_size(header.width, header.height, max_pixels)
     exif, about = _metadata(found)
+    # What is coded with loss is coded in XYB, but for what was a JPEG.
+    about = replace(about, lossless=not header.xyb and all(kind != b"jbrd" for kind, _ in found))
     if header.icc:
-        about = About(xmp=about.xmp, lost=(*about.lost, "ICC profile (libjxl's binding does not tell it)"))
+        about = replace(about, lost=(*about.lost, "ICC profile (libjxl's binding does not tell it)"))
     else:
-        cicp = unusual_code_points(header.primaries, header.transfer)
-        about = About(xmp=about.xmp, cicp=cicp, lost=about.lost)
+        about = replace(about, cicp=unusual_code_points(header.primaries, header.transfer))
     if not header.animated:
         return Opened(lambda: iter([_decoded(_decode(data, None), header, exif, about)]))
     shape = _decode(data, None).shape  # only a whole decoding tells how many there are
     if len(shape) < 3 or shape[:2] == (header.height, header.width):
         return Opened(lambda: iter([_decoded(_decode(data, None), header, exif, about)]))
     count = shape[0]
-    about = About(xmp=about.xmp, cicp=about.cicp, duration=0.1, lost=(*about.lost, "timing of the frames"))
+    about = replace(about, duration=0.1, lost=(*about.lost, "timing of the frames"))
 
     def frames() -> Iterator[Decoded]:
         for number in range(count):
@@ -133,7 +135,7 @@ def _header(stream: bytes) -> _Header:
     for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12))):
         if not _skip_extra_channel(bits):
             return header
-    bits.take(1)  # XYB
+    header.xyb = bool(bits.take(1))
     if bits.take(1):  # sRGB
         return header
     header.icc = bool(bits.take(1))
@@ -216,10 +218,10 @@ def _metadata(found: list[tuple[bytes, bytes]]) -> tuple[bytes | None, About]:
 
 
 def encode(picture: Picture, quality: int | None, lost: list[str]) -> bytes:
-    """A JPEG XL file; the quality is 1 to 100, at 100 nothing is lost."""
+    """A JPEG XL file; the quality is 1 to 100, at 100 nothing is lost; None is 100 for what was so, else DEFAULT_QUALITY."""
     import imagecodecs
 
-    quality = quality or DEFAULT_QUALITY["jxl"]
+    quality = quality or (100 if picture.about.lossless else DEFAULT_QUALITY["jxl"])
     pixels = with_alpha(picture.samples, picture.alpha)
     pixels = pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
     options: dict[str, Any] = {"lossless": True} if quality == 100 else {"distance": _distance(quality)}

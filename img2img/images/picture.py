@@ -67,7 +67,7 @@ class About:
         film: the MP4 file behind a JPEG.
         duration: seconds that a frame of an animation is shown.
         jpeg: how a JPEG was coded.
-        lossless: whether a WebP was.
+        lossless: whether a WebP or a JPEG XL file was.
         lost: what the reader could not take over, in the words of a note.
     """
 
