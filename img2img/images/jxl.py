@@ -218,7 +218,7 @@ def _metadata(found: list[tuple[bytes, bytes]]) -> tuple[bytes | None, About]:
 
 
 def encode(picture: Picture, quality: int | None, lost: list[str]) -> bytes:
-    """A JPEG XL file; the quality is 1 to 100, at 100 nothing is lost; None is 100 for what was so, else DEFAULT_QUALITY."""
+    """A JPEG XL file; the quality is 1 to 100, None lossless for what was so, else DEFAULT_QUALITY."""
     import imagecodecs
 
     quality = quality or (100 if picture.about.lossless else DEFAULT_QUALITY["jxl"])
