@@ -1,7 +1,9 @@
 """What made-up detail is worth: how the picture looks to a network, as a whole and as texture; no tint, no lattice."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,10 @@ LEVEL = 1 / 255
 # pixels of the picture for the first three layers, 32 and 64 for the others.
 WINDOWS = (16, 8, 4, 4, 4)
 PERIOD = 16  # pixels after which a lattice is looked for: what blocks of latents and of sub-pixels divide
+CELL = 8  # pixels of what the detail network puts in place of one of its coarsest pixels
+BANDS = 0.4  # of band_error beside the errors of the descriptor's textures
+WEAVE = 4.0  # squared grey levels of a pattern that a grey level of a weave counts as
+CHANCE = 0.03  # share by which means of strength over 200 cells of a photograph's detail differ
 LOW = 16  # pixels over which a mean has to stay what it is
 
 
@@ -44,10 +50,10 @@ class Worth:
     Args:
         mse: of the mean squared error, divided by that of what was decoded: 1 is as near to the picture as before.
         features: of the distance in features, place by place.
-        texture: of the distance of the features' local means and deviations.
+        texture: of the distance of the features' local means and deviations, and of frequencies' strength.
         layers: how much each layer of the descriptor counts in both.
         tint: of means over LOW pixels that move, in squared grey levels.
-        lattice: of a pattern that repeats every PERIOD pixels.
+        lattice: of what follows a grid, see there.
         gan: of the GAN; 0 trains without a discriminator.
         patch: of the discriminator: 1, 16, 70 or 286 pixels.
         width: of the discriminator.
@@ -58,7 +64,7 @@ class Worth:
     texture: float = 1.0
     layers: tuple[float, ...] = field(default=(1.0, 1.0, 1.0, 1.0, 1.0))
     tint: float = 0.02
-    lattice: float = 0.01
+    lattice: float = 0.1
     gan: float = 0.0
     patch: int = 70
     width: int = 32
@@ -100,13 +106,17 @@ class DetailObjective(nn.Module):
         descriptor, discriminator = self._others
         detail = self.detail(x_hat, rate, noise).float()
         vivid = x_hat + detail
+        # A descriptor's poolings have a grid of their own, and its filters a direction: seen from ever other places and
+        # sides, what only pleases these comes out.
+        place = torch.cat((torch.randint(PERIOD, (2,)), torch.randint(2, (3,)))).tolist()
+        shown, true = seen_from(vivid, *place), seen_from(x, *place)
         with torch.no_grad():
-            wanted = descriptor(x)
-        found = descriptor(vivid)
+            wanted = descriptor(true)
+        found = descriptor(shown)
         losses = {
             "mse": error_ratio(vivid, x_hat, x),
             "features": by_layers(self.worth.layers, feature_errors(found, wanted)),
-            "texture": by_layers(self.worth.layers, texture_errors(found, wanted)),
+            "texture": by_layers(self.worth.layers, texture_errors(found, wanted)) + BANDS * band_error(shown, true),
             "tint": tint(detail),
             "lattice": lattice(detail),
         }
@@ -145,6 +155,14 @@ class DetailDiscriminatorObjective(nn.Module):
         real = GANS[self.gan](judged(self.discriminator, batch.x_hat, batch.x), True)
         made = GANS[self.gan](judged(self.discriminator, batch.x_hat, fake), False)
         return {"loss": (real + made) / 2, "real": real, "fake": made}
+
+
+def seen_from(x: Tensor, top: int, left: int, upside_down: int, mirrored: int, turned: int) -> Tensor:
+    """All but PERIOD rows and columns of (B, C, H, W), from one of the first PERIOD on, or seen from another side."""
+    height, width = (side - PERIOD for side in x.shape[-2:])
+    x = x[..., top : top + height, left : left + width]
+    x = x.flip([axis for axis, wanted in ((2, upside_down), (3, mirrored)) if wanted])
+    return x.transpose(2, 3) if turned else x
 
 
 def judged(discriminator: PatchDiscriminator, x_hat: Tensor, picture: Tensor) -> Tensor:
@@ -188,6 +206,34 @@ def texture_errors(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[Te
     return errors
 
 
+def band_error(vivid: Tensor, x: Tensor) -> Tensor:
+    """How far the strength of each frequency is off, locally, as a share of what it is on average.
+
+    A descriptor of few filters leaves frequencies that are cheap to please it by: smooth places got a weave of 3.5
+    pixels. Here frequencies are those of a DCT of 8x8 pixels, of lightness and of two differences of colour; their
+    strength is the root of the mean square over windows of 20 pixels.
+    """
+    ours, theirs = (local_strength(picture) for picture in (vivid, x))
+    each = (ours - theirs).abs().mean((0, 2, 3)) / (theirs.mean((0, 2, 3)) + LEVEL)
+    return each.mean()
+
+
+def local_strength(x: Tensor) -> Tensor:
+    """Of each band and channel over windows: (B, 3 * 63, h', w'), of pictures (B, 3, H, W), sides at least 20."""
+    channels = torch.stack((x.mean(1), x[:, 0] - x[:, 1], x[:, 2] - x[:, 1]), 1)
+    bands = F.conv2d(channels, dct().to(x).repeat(3, 1, 1, 1), stride=4, groups=3)
+    return (F.avg_pool2d(bands.square(), 4, 2) + (LEVEL / 4) ** 2).sqrt()
+
+
+@cache
+def dct() -> Tensor:
+    """The orthonormal DCT-II of 8x8 pixels but for the mean: (63, 1, 8, 8)."""
+    place = torch.arange(8)
+    basis = torch.cos(math.pi / 8 * (place + 0.5) * place[:, None]) * (2 / 8) ** 0.5
+    basis[0] /= 2**0.5
+    return torch.einsum("ux,vy->uvxy", basis, basis).reshape(64, 1, 8, 8)[1:]
+
+
 def local_moments(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over windows of `side`, each half over the one before: (B, C, h', w')."""
     stride = max(1, side // 2)
@@ -201,13 +247,33 @@ def tint(detail: Tensor) -> Tensor:
 
 
 def lattice(detail: Tensor) -> Tensor:
-    """How much of detail's energy repeats every PERIOD pixels, as a multiple of what does by chance; 0 or more.
+    """What of detail follows a grid: a pattern that repeats, and strength or slopes that differ by the place in it.
+
+    A pattern is what means over all repetitions of PERIOD have beyond what they have by chance, in squared grey levels.
+    A weave has none: each of its threads may be light or dark. But it is stronger, or steeper, at some places of each
+    CELL than at others, on average over all; that is in grey levels, beyond CHANCE of the mean.
 
     Args:
-        detail: (B, C, H, W), sides multiples of PERIOD.
+        detail: (B, C, H, W), sides multiples of PERIOD and more than one.
     """
-    batch, channels, height, width = detail.shape
-    rows, columns = height // PERIOD, width // PERIOD
-    blocks = detail.view(batch, channels, rows, PERIOD, columns, PERIOD)
-    repeated = blocks.mean((2, 4)).square().mean((1, 2, 3)) * (rows * columns)
-    return F.relu(repeated / (detail.square().mean((1, 2, 3)) + LEVEL**2) - 1).mean()
+    mean, count = by_place(detail, PERIOD)
+    by_chance = detail.square().mean((1, 2, 3)) / count
+    pattern = F.relu(mean.square().mean((1, 2, 3)) - by_chance).mean() / LEVEL**2
+    height, width = (side - CELL for side in detail.shape[-2:])
+    here = detail[..., :height, :width]
+    below, beside = detail[..., 1 : height + 1, :width], detail[..., :height, 1 : width + 1]
+    return pattern + WEAVE * sum(uneven(strength.abs()) for strength in (here, below - here, beside - here))
+
+
+def by_place(x: Tensor, period: int) -> tuple[Tensor, int]:
+    """Means of (B, C, H, W) over all repetitions of a period, (B, C, period, period), and how many there are."""
+    batch, channels, height, width = x.shape
+    rows, columns = height // period, width // period
+    return x.reshape(batch, channels, rows, period, columns, period).mean((2, 4)), rows * columns
+
+
+def uneven(strength: Tensor) -> Tensor:
+    """How much means over all cells differ by the place in a cell, in grey levels, beyond CHANCE of the mean."""
+    by_cell = by_place(strength.mean(1, keepdim=True), CELL)[0]
+    mean = by_cell.mean((2, 3), keepdim=True)
+    return F.relu((by_cell - mean).abs().mean((1, 2, 3)) - CHANCE * mean.flatten()).mean() / LEVEL
