@@ -1,5 +1,6 @@
 """What is seen of a picture in so many bytes, by each codec: `img2img bench codec-seen`.
 
+Ours are decoded twice where weights are there that make detail up: faithfully, and vividly (`View(look=1)`).
 For each picture and each rate every codec makes the best file that is no larger than the rate allows: ours by
 `Target(max_bytes=...)`, the others by the highest setting of theirs that fits. What is decoded from it is compared
 with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of a VGG-19, and put on a sheet beside it.
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from img2img.choices import LOOKS
 from img2img.errors import UnreachableError
 from img2img.images import Picture, read_8_bits
 from img2img.metrics import ms_ssim, psnr
@@ -57,6 +59,7 @@ class Settings:
         rates: bits per pixel, of whole files.
         limit: only the first so many pictures, by name.
         judge: file of a VGG-19; without it no distance in features.
+        detail: weights that make detail up for the vivid look; those shipped, if any are, if None.
         slow_peers: also AVIF at speed 2, as it is and tuned for SSIM (minutes a picture).
         only: names of the peers to measure; all without.
         device, precision: as for `Compressor.from_pretrained`.
@@ -69,6 +72,7 @@ class Settings:
     rates: Sequence[float] = RATES
     limit: int | None = None
     judge: Path | None = None
+    detail: Path | None = None
     slow_peers: bool = False
     only: Sequence[str] = ()
     device: str = "auto"
@@ -138,24 +142,38 @@ def _coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):
-        yield name, _ours(name, settings)
+        yield from _ours(name, settings)
     yield from chosen_of(fitting(settings.slow_peers), settings.only).items()
 
 
-def _ours(name: str, settings: Settings) -> Fitting:
-    from img2img.tasks.compress import Compressor, Decompressor, Target
+def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
+    """One of our codecs: as its files are decoded, and with the vivid look, of the same files."""
+    from img2img.checkpoints import names
+    from img2img.tasks.compress import Compressor, Decompressor, Target, View
 
-    compressor = Compressor.from_pretrained(name, device=settings.device, precision=settings.precision)
-    decompressor = Decompressor(device=settings.device, precision=settings.precision, models=[name])
+    computing: dict[str, Any] = {"device": settings.device, "precision": settings.precision}
+    compressor = Compressor.from_pretrained(name, **computing)
+    decompressor = Decompressor(models=[name, *([settings.detail] if settings.detail else [])], **computing)
+    latest: list[tuple[Pixels, int, bytes | None]] = []  # of one picture, so that it is coded once for both looks
 
-    def code(pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
+    def coded(pixels: Pixels, most: int) -> bytes | None:
+        for same, size, data in latest:
+            if same is pixels and size == most:
+                return data
         try:
             data = compressor.compress(Picture(pixels), Target(max_bytes=most)).data
         except UnreachableError:
-            return None
-        return len(data), decompressor.decompress(data).samples
+            data = None
+        latest[:] = [each for each in latest if each[0] is pixels] + [(pixels, most, data)]
+        return data
 
-    return lambda pixels: partial(code, pixels)
+    def decoded(look: float, pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
+        data = coded(pixels, most)
+        return None if data is None else (len(data), decompressor.decompress(data, view=View(look=look)).samples)
+
+    yield name, lambda pixels: partial(decoded, LOOKS["faithful"], pixels)
+    if settings.detail is not None or names("detail"):
+        yield f"{name}, vivid", lambda pixels: partial(decoded, LOOKS["vivid"], pixels)
 
 
 def _judge(settings: Settings) -> Callable[[Pixels], Distance]:

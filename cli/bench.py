@@ -310,6 +310,11 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
 @_data
 @_codecs
 @click.option(
+    "--detail",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights of `img2img train detail`: ours are measured with detail made up, too.",
+)
+@click.option(
     "--rate",
     "rates",
     type=Numbers(options.Positive()),

@@ -13,3 +13,5 @@ DEFAULT_QUALITY = {"jpg": 95, "webp": 95, "avif": 90, "jxl": 95, "heic": 90}
 """Of a format: nearly nothing is lost, so that a picture may pass through the suite several times."""
 CODEC_QUALITY = 50
 """Of `.i2i` files."""
+LOOKS = {"faithful": 0.0, "vivid": 1.0}
+"""How much plausible detail is added to what was decoded; numbers between them blend."""

@@ -23,6 +23,7 @@ from ...runtime import lock_across_forks
 from .bitstream import LEAST_SIDE, Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
+from .look import Details, Look, makes_detail
 from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
 from .tiles import MARGIN, Transforms, latent_boxes, needed, tile_shape
@@ -84,16 +85,23 @@ class View:
         region: x, y, width and height in pixels of what to decode; only the tiles that it touches are.
         preview: a quarter of the size, rounded up, from the first layers of each tile.
         partial: of a truncated file show what is there: soft where layers are missing, grey where tiles are.
+        look: how much of made-up detail is added to files of low rates: 0, as near to the original as there is, to 1,
+            as a photograph looks. What is stored without loss stays as it is.
 
     Raises:
-        ValueError: a region and a preview at once, or a region without pixels.
+        ValueError: a region and a preview at once, or a region without pixels; a look beyond 0 ... 1, or of a preview.
     """
 
     region: tuple[int, int, int, int] | None = None
     preview: bool = False
     partial: bool = False
+    look: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.look <= 1:
+            raise ValueError("a look is between 0, faithful, and 1, vivid")
+        if self.look and self.preview:
+            raise ValueError("a preview has no detail that a look could change")
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
             raise ValueError("a region is X,Y,WIDTH,HEIGHT in pixels, X and Y from 0")
         if self.region is not None and self.preview:
@@ -363,7 +371,8 @@ class Decompressor:
     Args:
         device: auto, cpu, cuda or mps.
         precision: auto (fp32: bf16 moves pixels by up to three grey levels), fp32 or bf16, of the synthesis.
-        models: further weights that files may need: names or files. Shipped ones are found without.
+        models: further weights that files may need: names or files. Shipped ones are found without. One of them may be
+            of a network that makes detail up; it then takes the place of the shipped one.
         engine: auto (what gives the result soonest), torch or onnx.
         pictures: how many are to come, for engine auto.
 
@@ -382,7 +391,11 @@ class Decompressor:
     ) -> None:
         precision = "fp32" if precision == "auto" else precision
         self.engine = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
-        self._loaded = {model.hash: model for model in (load_codec(name, self.engine) for name in models)}
+        detail = [name for name in models if makes_detail(name)]
+        codecs = (load_codec(name, self.engine) for name in models if name not in detail)
+        self._loaded = {model.hash: model for model in codecs}
+        self._detail = detail[-1] if detail else None
+        self._details: Details | None = None
 
     def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Picture:
         """The picture in a file, of the size, bits, alpha and metadata that it had.
@@ -409,10 +422,10 @@ class Decompressor:
         if stream.samples is not None:
             samples = _seen(stream.samples, place, view)
         else:
-            samples = self._samples(stream, place, view.preview, facts)
+            samples = self._samples(stream, place, view, facts)
         return Decoded(Picture(samples, alpha, stream.exif, stream.icc, format="png"), facts)
 
-    def _samples(self, stream: Stream, place: tuple[slice, slice], preview: bool, facts: dict[str, Any]) -> np.ndarray:
+    def _samples(self, stream: Stream, place: tuple[slice, slice], view: View, facts: dict[str, Any]) -> np.ndarray:
         """Of a place in the picture; of all of it at a quarter of its size for a preview."""
         self.engine.expect(stream.width * stream.height)
         model = self._model(stream)
@@ -421,23 +434,31 @@ class Decompressor:
         slices = model.coding.slices
         if stream.layers not in (1, len(slices)):
             raise BitstreamError(f"damaged .i2i file: {stream.layers} layers do not suit the codec {model.name!r}")
-        layers = preview_layers(slices) if preview else len(slices)
+        layers = preview_layers(slices) if view.preview else len(slices)
         boxes = latent_boxes(stream.width, stream.height, stream.tile, model.stride)
         tiles = dict(zip((box for row in boxes for box in row), stream.tiles, strict=True))
         area = _latents_of(place, model.stride)
-        chosen = needed(boxes, area)
+        transforms = Transforms(model, self._look(stream.rate / RATES, view.look))
+        chosen = needed(boxes, area, transforms.margin)
         facts["tiles"] = sum(map(len, chosen))
         bands = (
             np.concatenate([_decode_tile(tiles[box], model, box, stream, layers) for box in row], 2) for row in chosen
         )
-        reduce = PREVIEW if preview else 1
+        reduce = PREVIEW if view.preview else 1
         height, width = (-(-(part.stop - part.start) // reduce) for part in place)
         samples = np.empty((height, width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
-        transforms = Transforms(model)
         for where, pixels in decoded(transforms, bands, chosen, stream, place, reduce):
             samples[where] = pixels
             progress.report(where[0].stop, height)
         return samples
+
+    def _look(self, rate: float, share: float) -> Look | None:
+        if not share:
+            return None
+        with _loading:
+            if self._details is None:
+                self._details = Details(self.engine, self._detail)
+        return self._details.at(rate, share)
 
     def _model(self, header: Header) -> LoadedCodec:
         with _loading:

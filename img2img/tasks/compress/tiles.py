@@ -10,6 +10,7 @@ import numpy as np
 from ...core.box import Box
 from ...images import Picture
 from .bitstream import TILE_UNIT
+from .look import REACH, Look, large_parts
 from .model_file import LoadedCodec
 
 MARGIN = 2  # latents around a tile that its pixels depend on, and strides of pixels that its latents depend on
@@ -45,9 +46,9 @@ def latent_boxes(width: int, height: int, tile: tuple[int, int], stride: int) ->
     return [[Box(*row, *column) for column in columns] for row in rows]
 
 
-def needed(boxes: list[list[Box]], area: Box) -> list[list[Box]]:
-    """The tiles that pixels of an area, in latents, depend on."""
-    wide = area.widened(MARGIN)
+def needed(boxes: list[list[Box]], area: Box, margin: int = MARGIN) -> list[list[Box]]:
+    """The tiles that pixels of an area, in latents, depend on, if they depend on so many latents around them."""
+    wide = area.widened(margin)
     rows = ([box for box in row if box.common(wide)] for row in boxes)
     return [row for row in rows if row]
 
@@ -57,10 +58,15 @@ class Transforms:
 
     Args:
         codec: whose transforms.
+        look: what is added to what g_s makes, if anything is.
+
+    Attributes:
+        margin: latents around a tile that its pixels depend on.
     """
 
-    def __init__(self, codec: LoadedCodec) -> None:
-        self.codec = codec
+    def __init__(self, codec: LoadedCodec, look: Look | None = None) -> None:
+        self.codec, self.look = codec, look
+        self.margin = MARGIN if look is None else MARGIN + REACH
 
     def analyse(self, picture: Picture, box: Box) -> np.ndarray:
         """y (M, h, w) float32, of a box of latents."""
@@ -87,31 +93,35 @@ class Transforms:
             reduce: 1, or a divisor of the stride by which the picture is made smaller: means of squares of pixels.
 
         Yields:
-            the part of a tile that lies in the area, and its x_hat (C, h * stride / reduce, w * stride / reduce),
-            float32, not clamped.
+            the part of a tile (with a look of one of `large_parts`) that lies in the area, and its x_hat
+            (C, h * stride / reduce, w * stride / reduce), float32, not clamped.
         """
         above: np.ndarray | None = None
         waiting: np.ndarray | None = None
+        if self.look is not None:
+            boxes, bands = large_parts(boxes, bands)
         rows = iter(boxes)
         for below in chain(bands, [None]):
             if waiting is not None:
                 row = next(rows)
-                around = [above, waiting, None if below is None else below[:, :MARGIN]]
+                around = [above, waiting, None if below is None else below[:, : self.margin]]
                 plane = np.concatenate([part for part in around if part is not None], 1)
                 top = row[0].top - (0 if above is None else above.shape[1])
                 for box in row:
                     if part := box.common(area):
                         yield part, self._synthesise(plane, top, row[0].left, part, reduce)
-                above = waiting[:, -MARGIN:]
+                above = waiting[:, -self.margin :]
             waiting = below
 
     def _synthesise(self, plane: np.ndarray, top: int, left: int, box: Box, reduce: int) -> np.ndarray:
         """Of a box, from a plane of latents that begins at row `top` and column `left` of the picture's."""
         size = self.codec.stride // reduce
-        wide = box.widened(MARGIN).common(Box(top, top + plane.shape[1], left, left + plane.shape[2]))
+        wide = box.widened(self.margin).common(Box(top, top + plane.shape[1], left, left + plane.shape[2]))
         assert wide is not None
         part = plane[None, :, wide.top - top : wide.bottom - top, wide.left - left : wide.right - left]
         x_hat: np.ndarray = self.codec.synthesis(np.ascontiguousarray(part))[0]
+        if self.look is not None:
+            x_hat = self.look(x_hat, wide.top * size, wide.left * size)
         if reduce > 1:
             channels, height, width = x_hat.shape
             x_hat = x_hat.reshape(channels, height // reduce, reduce, width // reduce, reduce).mean((2, 4))
