@@ -1,4 +1,4 @@
-"""Write the measured numbers into the pages: tables of docs/results.md, and figures wherever a page names one.
+"""Write the measured numbers into the pages: tables of docs/results.md and docs/scale.md, and figures wherever wanted.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`, a figure between `<!--figure: NAME-->` and
 `<!--end-->`. Both are made of benchmarks/results/*.json, so that a page says what was measured: measure again, put the
@@ -21,6 +21,8 @@ from img2img.benchmarks import (
     codec_rounds,
     codec_speed,
     codec_views,
+    costs,
+    kills,
     noise_level,
     real_noise,
     speed,
@@ -57,6 +59,8 @@ OTHERS = {
 BLIND = ("denoise_photo_cbsd68", "8bit", "denoise-photo")
 CLEAN = {"Kodak": "kodak", "CBSD68": "cbsd68", "the 24 textures of the training data": "textures"}
 UNCHANGED, HARMED = 99, 42  # decibels: what an unchanged picture counts as in a mean, and where harm begins
+KILLS = ("local_folder", "local_s3", "ray_folder", "local_memory")
+COSTS = ("compress", "decompress")
 TEXTURES = {
     "by default": "optimize, vgg-slim, shifted",
     "from noise": "noise, vgg-slim, shifted",
@@ -220,6 +224,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "textures": lambda: texture.table(record("texture_tileable")["summary"], tileable=True),
     "textures beside Gatys": lambda: texture.table(texture_rows("texture_gatys")),
     "textures never seen": lambda: texture.table(record("texture_unseen")["summary"], tileable=True),
+    "kills": lambda: kills.table([record(f"kills_{name}") for name in KILLS]),
+    "costs": lambda: costs.table([row for name in COSTS for row in record(f"costs_{name}")["rows"]]),
+    "prices": lambda: costs.price_table([row for name in COSTS for row in record(f"costs_{name}")["rows"]]),
 }
 
 
