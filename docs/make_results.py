@@ -60,7 +60,7 @@ BLIND = ("denoise_photo_cbsd68", "8bit", "denoise-photo")
 CLEAN = {"Kodak": "kodak", "CBSD68": "cbsd68", "the 24 textures of the training data": "textures"}
 UNCHANGED, HARMED = 99, 42  # decibels: what an unchanged picture counts as in a mean, and where harm begins
 KILLS = ("local_folder", "local_s3", "ray_folder", "local_memory")
-COSTS = ("compress", "decompress")
+COSTS = ("denoise", "translate", "compress", "decompress")
 TEXTURES = {
     "by default": "optimize, vgg-slim, shifted",
     "from noise": "noise, vgg-slim, shifted",
