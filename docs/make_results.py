@@ -22,6 +22,7 @@ from img2img.benchmarks import (
     codec_speed,
     codec_views,
     costs,
+    engines,
     kills,
     noise_level,
     real_noise,
@@ -199,6 +200,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "white noise, told nothing": told_nothing,
     "clean pictures": clean_pictures,
     "pictures without truth": lambda: unknown_noise.table(record("unknown_noise")["scores"]),
+    "engines": lambda: engines.table(record("engines")["commands"]),
     "noise levels": noise_levels,
     "denoising networks": lambda: speed.method_table(
         [each for each in record("speed")["methods"] if not GONE.search(each["method"])]
