@@ -343,7 +343,7 @@ def test_a_weight_file_gives_the_same_picture_as_the_model(file: Path) -> None:
     turn, x = translator(file), torch.from_numpy(image())[None] * 2 - 1
     with torch.no_grad():
         expected = generator_of(load_checkpoint(file))(x)[0].numpy() / 2 + 0.5
-    np.testing.assert_allclose(turn(image(), noise=False), expected, atol=1e-6)
+    np.testing.assert_allclose(turn(image(), noise=False), expected, atol=1e-5)
     bf16 = Translator.from_pretrained(file, device="cpu", precision="bf16")
     assert np.abs(bf16(image()) - turn(image())).mean() < 2 / 255
 
