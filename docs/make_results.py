@@ -25,6 +25,7 @@ from img2img.benchmarks import (
     engines,
     kills,
     noise_level,
+    photographs,
     real_noise,
     speed,
     texture,
@@ -193,12 +194,20 @@ def clean_pictures() -> str:
     return markdown_table(["pictures", "mean, dB", "worst, dB", f"below {HARMED} dB"], rows)
 
 
+def worked_over() -> str:
+    """Held-out pictures after a camera and other programs: a table for each measure."""
+    scores = record("photographs_held_out")["scores"]
+    made = [(title, photographs.table(scores, measure)) for measure, (title, _) in photographs.MEASURES.items()]
+    return "\n\n".join(f"{title}:\n\n{found}" for title, found in made)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "white noise": partial(white_noise, "float"),
     "white noise in 8 bits": partial(white_noise, "8bit"),
     "real cameras": lambda: real_noise.table(record("real_noise")["summary"]),
     "white noise, told nothing": told_nothing,
     "clean pictures": clean_pictures,
+    "pictures worked over": worked_over,
     "pictures without truth": lambda: unknown_noise.table(record("unknown_noise")["scores"]),
     "engines": lambda: engines.table(record("engines")["commands"]),
     "noise levels": noise_levels,
