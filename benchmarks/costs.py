@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from img2img.images import Picture, read_frames, write_frames, write_picture
+from img2img.images import read_frames, write_frames
 from img2img.tasks.denoise.pipeline import KMAC_PER_PIXEL as DENOISER
 from img2img.tasks.translate.pipeline import KMAC_PER_PIXEL as TRANSLATOR
 
 from .report import markdown_table, new_record, write_json
-from .speed import cost_of, installed_command, photograph_of_size
+from .speed import cost_of, installed_command, write_many_noisy
 
 ENGINE = ("--engine", "onnx")
 TASKS: dict[str, tuple[str, ...]] = {
@@ -41,7 +39,7 @@ KMAC = {"denoise": DENOISER, "translate": TRANSLATOR}
 
 TINY, CHECK, LARGE = (16, 16), (1000, 1000), (4000, 3000)
 MANY, CHECKED = 40, 2  # tiny pictures; those of a megapixel
-NOISE, QUALITY = 8, 90  # of the pictures, JPEGs
+NOISE = 8  # grey levels, of the pictures, JPEGs
 WITH_WORKERS = ("compress", "denoise --sigma 25")
 PICTURES, MEGAPIXELS = 10**8, 12.0
 MACS_PER_SECOND = 25e12  # 50 TFLOPS, what is supposed of a GPU: a twentieth of what an H100 has in bf16 on paper
@@ -64,17 +62,6 @@ class Settings:
     large: tuple[int, int] = LARGE
     rounds: int = 3
     out: Path | None = None
-
-
-def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> Path:
-    """Photographs with a little noise, no two alike, as JPEGs; the folder."""
-    folder.mkdir(parents=True)
-    clean = photograph_of_size(*size).astype(np.float32)
-    for number in range(count):
-        noise = np.random.default_rng(number).standard_normal(clean.shape, np.float32) * NOISE
-        picture = Picture((clean + noise).clip(0, 255).round().astype(np.uint8))
-        write_picture(picture, folder / f"{number:04d}.jpg", "jpg", QUALITY)
-    return folder
 
 
 @dataclass
@@ -107,10 +94,13 @@ class Bench:
 def measured(settings: Settings, folder: Path, echo: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """A row for each task."""
     sources = {
-        "tiny": write_pictures(folder / "tiny", 1, TINY),
-        "many": write_pictures(folder / "many", MANY + 1, TINY),
-        "check": write_pictures(folder / "check", CHECKED, CHECK),
-        "large": write_pictures(folder / "large", 1, settings.large),
+        name: write_many_noisy(folder / name, count, size, NOISE, ".jpg")
+        for name, count, size in (
+            ("tiny", 1, TINY),
+            ("many", MANY + 1, TINY),
+            ("check", CHECKED, CHECK),
+            ("large", 1, settings.large),
+        )
     }
     for name in settings.tasks:
         words = TASKS[name]

@@ -117,15 +117,16 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     return record
 
 
-def add_noise(clean: Image, sigma: float, case: str = "float") -> Image:
-    """The protocol's noisy picture: always the same for the same shape, sigma and case.
+def add_noise(clean: Image, sigma: float, case: str = "float", seed: int = 0) -> Image:
+    """The protocol's noisy picture: always the same for the same shape, sigma, case and seed.
 
     Args:
         clean: (H, W, C) or (H, W), grey levels 0 to 255.
         sigma: standard deviation in grey levels.
         case: "float", or "8bit" to clip and round the result.
+        seed: of the noise.
     """
-    noisy = clean + np.random.default_rng(0).normal(0, sigma, clean.shape)
+    noisy = clean + np.random.default_rng(seed).normal(0, sigma, clean.shape)
     return np.clip(np.rint(noisy), 0, 255) if case == "8bit" else noisy
 
 

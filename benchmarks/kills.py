@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import entry_points
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -35,7 +34,7 @@ from img2img.manifest import files_of, read, summary
 from img2img.processing import process
 
 from .memory_store import memory_store
-from .processes import descendants
+from .processes import descendants, in_this_process
 from .report import markdown_table, new_record, write_json
 from .speed import installed_command
 
@@ -412,15 +411,12 @@ def interrupted(words: Sequence[str], place: Memory, faults: Sequence[Fault], mo
 
 
 def _attempt_here(words: Sequence[str], place: Memory, faults: Sequence[Fault]) -> Attempt:
-    from click.testing import CliRunner
-
-    (main,) = (each.load() for each in entry_points(group="console_scripts", name="img2img"))
     begun, before = time.monotonic(), place.done
     ended = threading.Event()
     mischief = threading.Thread(target=_make_trouble, args=(place, faults, ended), daemon=True)
     mischief.start()
     try:
-        result = CliRunner().invoke(main, [*words])
+        result = in_this_process(words)
         code, said = result.exit_code, (result.stderr.splitlines() or [""])[-1][:300]
     except KeyboardInterrupt:  # it came when the command had just ended
         code, said = 130, ""

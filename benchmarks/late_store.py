@@ -13,15 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from img2img.errors import Img2ImgError
 
 from .memory_store import memory_store
+from .processes import in_this_process
 from .report import markdown_table, new_record, write_json
-from .workers import ENGINE, MODEL, SIGMA, write_pictures
+from .speed import write_many_noisy
+from .workers import ENGINE, MODEL, SIGMA
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Late:
 def measured(settings: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     """A row for each number of jobs, the first one for a store that answers at once."""
     late = Late()
-    files = sorted(write_pictures(folder / "in", settings.count, settings.side).iterdir())
+    files = sorted(write_many_noisy(folder / "in", settings.count, (settings.side, settings.side), SIGMA).iterdir())
     with memory_store(late) as system:
         for path in files:
             system.pipe_file(f"/in/{path.name}", path.read_bytes())
@@ -82,11 +83,8 @@ def measured(settings: Settings, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _denoise(listed: Path, out: str, jobs: int) -> None:
-    from click.testing import CliRunner
-
-    (main,) = (each.load() for each in entry_points(group="console_scripts", name="img2img"))
     words = ["denoise", "--files-from", str(listed), "-o", f"memory://{out}", "--jobs", str(jobs)]
-    result = CliRunner().invoke(main, [*words, "--sigma", str(SIGMA), "--model", MODEL, "--engine", ENGINE])
+    result = in_this_process([*words, "--sigma", str(SIGMA), "--model", MODEL, "--engine", ENGINE])
     if result.exit_code:
         raise Img2ImgError(result.stderr.strip())
 

@@ -1,4 +1,4 @@
-"""What a command and all processes that it starts take: seconds, processor time, and when its results come. Linux."""
+"""Commands, run and watched: what they and all processes that they start take (Linux); or run in this process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from img2img.errors import Img2ImgError
+
+if TYPE_CHECKING:
+    from click.testing import Result
 
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 SAMPLE = 0.05  # seconds between two looks at the processes
@@ -43,6 +48,14 @@ def descendants(pid: int) -> Iterator[int]:
     for child in children:
         yield child
         yield from descendants(child)
+
+
+def in_this_process(words: Sequence[str]) -> Result:
+    """Run `img2img` with these words here, where what is in memory can be seen."""
+    from click.testing import CliRunner
+
+    (main,) = (each.load() for each in entry_points(group="console_scripts", name="img2img"))
+    return CliRunner().invoke(main, [*words])
 
 
 def taken_by(commands: Sequence[Sequence[str]], environment: dict[str, str] | None = None) -> Taken:

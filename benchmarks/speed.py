@@ -186,10 +186,20 @@ def _mirrored(length: int, period: int) -> NDArray[np.int64]:
     return np.resize(there_and_back, length)
 
 
-def write_noisy(path: Path, width: int, height: int) -> None:
-    """A photograph of that size with the noise of the benchmark, as a PNG."""
-    noisy = add_noise(photograph_of_size(width, height).astype(np.float64), SIGMA, "8bit").astype(np.uint8)
-    write_picture(Picture(noisy, None, None, None, "png"), path, "png")
+def write_noisy(path: Path, width: int, height: int, sigma: float = SIGMA, seed: int = 0) -> None:
+    """A photograph of that size with the noise of the benchmark, in the format of the path's suffix."""
+    noisy = add_noise(photograph_of_size(width, height).astype(np.float64), sigma, "8bit", seed).astype(np.uint8)
+    write_picture(Picture(noisy), path, path.suffix[1:])
+
+
+def write_many_noisy(
+    folder: Path, count: int, size: tuple[int, int], sigma: float = SIGMA, suffix: str = ".png"
+) -> Path:
+    """So many of `write_noisy`, no two alike, in a new folder, which is returned."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        write_noisy(folder / f"{number:04d}{suffix}", *size, sigma, number)
+    return folder
 
 
 # ---- methods in this process

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from img2img.images import Frames, Picture, read_frames, write_frames, write_picture
+from img2img.images import Frames, read_frames, write_frames
 
 from . import plain_loop
 from .processes import Taken, taken_by
 from .report import markdown_table, new_record, write_json
-from .speed import installed_command, photograph_of_size
+from .speed import installed_command, write_many_noisy
 
 SIGMA, MODEL, ENGINE = 25, "denoise-fast", "onnx"
 TINY = 16
@@ -83,21 +83,11 @@ def ways(source: Path, target: Path, ray: bool) -> dict[str, list[list[str]]]:
     }
 
 
-def write_pictures(folder: Path, count: int, side: int) -> Path:
-    """Noisy photographs, no two alike, as PNGs; the folder."""
-    folder.mkdir(parents=True)
-    photograph = photograph_of_size(side, side).astype(np.float64)
-    for number in range(count):
-        noisy = photograph + np.random.default_rng(number).normal(0, SIGMA, photograph.shape)
-        write_picture(Picture(noisy.clip(0, 255).astype(np.uint8)), folder / f"{number:04d}.png", "png")
-    return folder
-
-
 def measured(settings: Settings, folder: Path, echo: Callable[[str], None]) -> list[dict[str, Any]]:
     """A row for each way: seconds and processor seconds of start-up and per picture, and beside the plain loop's."""
     ray = bool(find_spec("ray")) if settings.ray is None else settings.ray
-    tiny = write_pictures(folder / "tiny", 2, TINY)
-    large = write_pictures(folder / "large", settings.count, settings.side)
+    tiny = write_many_noisy(folder / "tiny", 2, (TINY, TINY), SIGMA)
+    large = write_many_noisy(folder / "large", settings.count, (settings.side, settings.side), SIGMA)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     runs: dict[str, list[tuple[Taken, Taken]]] = {}
     outputs: set[tuple[bytes, ...]] = set()
@@ -149,7 +139,7 @@ def _of(rows: Sequence[dict[str, Any]], way: str) -> dict[str, Any]:
 def batches(settings: Settings, folder: Path) -> Iterator[dict[str, Any]]:
     """A row for each side: seconds a picture from file to file, one at a time and many in one call of the network."""
     for side in settings.small_sides:
-        files = sorted(write_pictures(folder / str(side), settings.small, side).iterdir())
+        files = sorted(write_many_noisy(folder / str(side), settings.small, (side, side), SIGMA).iterdir())
         seconds: dict[int, list[float]] = {1: [], settings.batch: []}
         made = {}
         _together(files[:1])  # the network is loaded

@@ -11,6 +11,7 @@ import pytest
 import torch
 from study_data import write_cifar, write_digits
 
+from img2img.errors import DataError
 from img2img.studies import BY_NAME, STUDIES
 from img2img.studies.data import Labelled
 from img2img.studies.drawing import png
@@ -96,9 +97,18 @@ def test_interrupted_in_a_training_nothing_half_is_left(
         return sample(*args, **options)
 
     monkeypatch.setattr(Labelled, "sample", interrupted)
+    (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
         make(BY_NAME["lenet"], Settings(quick=True, data=data, device="cpu"), tmp_path / "out" / "lenet")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_study_that_fails_leaves_no_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for folder in (tmp_path / "studies" / "lenet", tmp_path / "there" / "new" / "lenet"):
+        with pytest.raises(DataError):
+            make(BY_NAME["lenet"], Settings(data=tmp_path, device="cpu"), folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_minutes_stop_a_training(data: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -38,10 +38,10 @@ def make(about: About, settings: Settings, folder: Path, overwrite: bool = False
     with new_folder(folder, overwrite) as unfinished:
         started = time.monotonic()
         study = load(about.name)
-        findings = study.run(settings)
-        from .drawing import png
+        from .drawing import png  # now: if matplotlib is missing, the work would be for nothing
         from .page import page
 
+        findings = study.run(settings)
         pictures = {name: png(drawn) for name, drawn in study.draw(findings).items()}
         facts = facts_of(about, settings, findings, time.monotonic() - started)
         (unfinished / "index.html").write_text(
@@ -137,8 +137,12 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder that gets its name when all is in it, and is gone if anything goes wrong before, Ctrl-C too."""
+    """A folder that gets its name when all is in it, and is gone if anything goes wrong before, Ctrl-C too.
+
+    So are those around it that were made for it.
+    """
     check_free(folder, overwrite)
+    around = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -150,3 +154,6 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         unfinished.replace(folder)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+        with suppress(OSError):  # one that something is in
+            for parent in around:
+                parent.rmdir()
