@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import connection, get_context
+from operator import length_hint
 from typing import Any, Protocol
 
 from img2img.errors import Img2ImgError
@@ -23,6 +24,7 @@ from .report import describe
 
 DEATHS_AT_START = 3  # one after the other, of workers that had not begun: it is no accident
 DIED = "the process that computed it died, twice; perhaps memory ran out"
+FEWEST = 2  # jobs that a worker holds while there are some: one to compute, one to read ahead
 PATIENCE = 10.0  # seconds in which a worker ends what it has begun, after Ctrl-C
 
 Prepare = Callable[[int], Task[Any, Any]]
@@ -76,7 +78,8 @@ class Crew(Protocol):
 class Workers:
     """Iterates over the results of jobs, in the order in which they come.
 
-    An error that may be gone at another try gets one, at the end. After a worker's death each job that it held is done
+    What is left is shared out in ever smaller parts, so that all end at about the same time, a short list's, too. An
+    error that may be gone at another try gets one, at the end. After a worker's death each job that it held is done
     alone; one with which alone a worker dies twice is listed.
 
     Args:
@@ -87,6 +90,7 @@ class Workers:
     def __init__(self, crew: Crew, jobs: Iterable[Job]) -> None:
         self.crew = crew
         self._todo = iter(jobs)
+        self._left = length_hint(jobs, MANY)  # of these
         self._again: deque[Job] = deque()
         self._alone: deque[Job] = deque()
         self._failed: set[str] = set()
@@ -120,12 +124,18 @@ class Workers:
             self._suspecting.add(worker)
             jobs = [self._alone.popleft()]
         else:
-            jobs = list(islice(self._todo, self.crew.room(worker, len(held))))
+            jobs = list(islice(self._todo, min(self.crew.room(worker, len(held)), self._fair(len(held)))))
+            self._left -= len(jobs)
             if not jobs and not held and self._again:
                 jobs = [self._again.popleft()]
         if jobs:
             held.extend(jobs)
             self.crew.give(worker, jobs)
+
+    def _fair(self, held: int) -> int:
+        """How many more a worker may have: half of its share of what is left, or of the last ones all of it."""
+        share = -(-self._left // self.crew.count)
+        return max(0, max(min(FEWEST, share), share // 2) - held)
 
     def _came(self, worker: int, results: Sequence[Result]) -> Iterator[Result]:
         self._suspecting.discard(worker)

@@ -187,6 +187,41 @@ def test_every_job_ends_once_whatever_happens(seed: int) -> None:
     assert crew.closed
 
 
+class Two:
+    """A crew of two that take the same time, with much room."""
+
+    count = 2
+
+    def __init__(self) -> None:
+        self.given: list[list[Job]] = [[], []]
+        self.done = [0, 0]
+
+    def room(self, worker: int, held: int) -> int:
+        return 10 - held
+
+    def give(self, worker: int, jobs: Any) -> None:
+        self.given[worker] += jobs
+
+    def wait(self) -> Iterator[Any]:
+        from img2img.cli.pipeline import Result as Done
+
+        for worker, jobs in enumerate(self.given):
+            if jobs:
+                self.done[worker] += 1
+                yield worker, [Done(jobs.pop(0))]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 100])
+def test_a_short_list_is_shared_by_all_workers(count: int) -> None:
+    crew = Two()
+    jobs = [Job(str(n), f"{n}.out", "txt") for n in range(count)]
+    assert len([*Workers(crew, jobs)]) == count
+    assert abs(crew.done[0] - crew.done[1]) <= 1
+
+
 def test_reading_and_writing_of_a_slow_store_overlap() -> None:
     """A store that answers 50 ms late: several requests are on their way while one picture is computed."""
     fsspec = pytest.importorskip("fsspec", reason="the extra remote is not installed")
