@@ -84,7 +84,7 @@ def _tiles(model: str, settings: Settings) -> list[dict[str, Any]]:
     for precision in ("fp32", "bf16"):
         whole = Translator.from_pretrained(model, settings.device, precision, settings.side, engine="torch")
         tiled = Translator.from_pretrained(model, settings.device, precision, settings.tile, engine="torch")
-        image = photo[: whole.shape.in_channels]
+        image = photo[: whole.network.in_channels]
         ways: dict[str, Callable[[], np.ndarray]] = {
             "at once": partial(whole, image, noise=False),
             "in tiles": partial(tiled, image, noise=False),

@@ -585,6 +585,45 @@ def texture(**settings: Any) -> None:
     texture.run(texture.Settings(**given), echo=click.echo)
 
 
+@bench.command("texture-sizes")
+@click.option(
+    "--sample",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What textures are made of.  [default: scikit-image's wall of bricks]",
+)
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(("quilting", "patches", "optimize", "noise")),
+    multiple=True,
+    help="As for img2img bench texture.  [default: all]",
+)
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(32),
+    multiple=True,
+    metavar="N",
+    help="Side of the textures; may be given several times.  [default: 256, 512, 1024, 2048, 4096]",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Repetitions, of which the quickest counts; beyond 1024 pixels there is one.",
+)
+@_out
+@debug
+def texture_sizes(**settings: Any) -> None:
+    """Seconds and memory of textures of several sizes, by each method."""
+    from img2img.benchmarks import texture_sizes
+
+    given = {name: value for name, value in settings.items() if value != ()}
+    texture_sizes.run(texture_sizes.Settings(**given), echo=click.echo)
+
+
 @bench.command("many-files")
 @click.option("--count", type=click.IntRange(4), default=10_000, show_default=True, help="How many pictures.")
 @click.option("--side", type=click.IntRange(1), default=16, show_default=True, help="Side of each picture, in pixels.")

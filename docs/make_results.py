@@ -24,6 +24,8 @@ from img2img.benchmarks import (
     costs,
     engines,
     kills,
+    late_store,
+    long_lists,
     noise_level,
     photographs,
     real_noise,
@@ -31,6 +33,7 @@ from img2img.benchmarks import (
     texture,
     translation,
     unknown_noise,
+    workers,
 )
 from img2img.benchmarks.report import markdown_table, slashed
 
@@ -62,7 +65,6 @@ BLIND = ("denoise_photo_cbsd68", "8bit", "denoise-photo")
 CLEAN = {"Kodak": "kodak", "CBSD68": "cbsd68", "the 24 textures of the training data": "textures"}
 UNCHANGED, HARMED = 99, 42  # decibels: what an unchanged picture counts as in a mean, and where harm begins
 KILLS = ("local_folder", "local_s3", "ray_folder", "local_memory")
-COSTS = ("denoise", "translate", "compress", "decompress")
 TEXTURES = {
     "by default": "optimize, vgg-slim, shifted",
     "from noise": "noise, vgg-slim, shifted",
@@ -236,8 +238,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "textures beside Gatys": lambda: texture.table(texture_rows("texture_gatys")),
     "textures never seen": lambda: texture.table(record("texture_unseen")["summary"], tileable=True),
     "kills": lambda: kills.table([record(f"kills_{name}") for name in KILLS]),
-    "costs": lambda: costs.table([row for name in COSTS for row in record(f"costs_{name}")["rows"]]),
-    "prices": lambda: costs.price_table([row for name in COSTS for row in record(f"costs_{name}")["rows"]]),
+    "costs": lambda: costs.table(record("costs")["rows"]),
+    "prices": lambda: costs.price_table(record("costs")["rows"]),
+    "workers": lambda: workers.table(record("workers")["rows"]),
+    "batches of one shape": lambda: workers.batch_table(record("workers")["batches"]),
+    "long lists": lambda: long_lists.table(record("long_lists")["rows"]),
+    "a late store": lambda: late_store.table(record("late_store")["rows"]),
 }
 
 
