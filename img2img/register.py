@@ -109,10 +109,13 @@ TASKS = (
         commands=("translate",),
         pipeline="img2img.tasks.translate:Translator",
         kinds=("translate",),
-        networks={"generator": "img2img.tasks.translate.generator:UNetGenerator"},
+        networks={
+            "generator": "img2img.tasks.translate.generator:UNetGenerator",
+            "classifier": "img2img.tasks.translate.classifier:ColourClassifier",
+        },
         trainings=(Training("translate", "img2img.tasks.translate.train:build", "pairs"),),
         graphs="img2img.tasks.translate.networks:NETWORKS",
-        exporters={"generator": "img2img.tasks.translate.export:translator"},
+        exporters=dict.fromkeys(("generator", "classifier"), "img2img.tasks.translate.export:translator"),
     ),
     Task(
         "compress",

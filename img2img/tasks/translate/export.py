@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...checkpoints import build, load_checkpoint
+from ...checkpoints import load_checkpoint
 from ...engines.subject import GREY, IMAGE, RESULT, WHOLE, Subject
 from ...engines.torch_engine import TorchEngine
 from .coding import Coding, Lab
-from .generator import UNetGenerator
+from .networks import CLASSIFIER, generator_of
 from .pipeline import Translator
 
 
@@ -23,7 +23,7 @@ class TranslatorGraph(nn.Module):
         returns: (B, C', H, W) in [0, 1].
     """
 
-    def __init__(self, model: UNetGenerator, coding: Coding) -> None:
+    def __init__(self, model: nn.Module, coding: Coding) -> None:
         super().__init__()
         self.model, self.coding = model, coding
 
@@ -37,11 +37,12 @@ def translator(name_or_file: str | Path, facts: dict[str, str]) -> Subject:
     checkpoint = load_checkpoint(name_or_file)
     pipeline = Translator(checkpoint, TorchEngine("cpu", "fp32"), WHOLE)
     in_lab = isinstance(pipeline.coding, Lab)
-    channels = 3 if in_lab else pipeline.shape.in_channels
+    channels = 3 if in_lab else pipeline.network.in_channels
+    model = generator_of(checkpoint) if checkpoint.header["network"] == "generator" else CLASSIFIER.build(checkpoint)
     out = pipeline.coding.channels
     return Subject(
         str(name_or_file),
-        TranslatorGraph(build(checkpoint, "generator", UNetGenerator), pipeline.coding).eval(),
+        TranslatorGraph(model, pipeline.coding).eval(),
         lambda image, _: torch.from_numpy(pipeline.at_its_size(image.numpy())),
         channels=channels,
         inputs={"image": IMAGE.format(channels=channels) + (GREY if in_lab else "")},

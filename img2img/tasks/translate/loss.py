@@ -1,11 +1,20 @@
-"""Losses of generator and discriminator: a conditional GAN and L1."""
+"""Losses: of generator and discriminator a conditional GAN and L1, of a classifier of colours their cross-entropy."""
 
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.patch_gan import GANS, PatchDiscriminator, check_gan, frozen, generator_gan_loss
+from .classifier import ColourClassifier
+from .coding import AB
 from .generator import UNetGenerator
 
 Batch = tuple[Tensor, Tensor]
+
+NEAR = 0.5  # deviation, in steps of the classes, by which a colour belongs to classes around it
+UNIFORM = 0.5  # share of an even distribution in that which weights are taken from (the paper's lambda)
 
 
 class GeneratorObjective(nn.Module):
@@ -86,3 +95,47 @@ class DiscriminatorObjective(nn.Module):
         real_loss = GANS[self.gan](self.discriminator(x, y).float(), True)
         fake_loss = GANS[self.gan](self.discriminator(x, fake).float(), False)
         return {"loss": (real_loss + fake_loss) / 2, "real": real_loss, "fake": fake_loss}
+
+
+class ColourObjective(nn.Module):
+    """Cross-entropy between the classes that a classifier gives and those that the colours belong to.
+
+    Rare colours count more: most of a photograph is greyish, and a classifier that says so is nearly always right.
+
+    Args:
+        classifier: that is trained.
+        shares: how often each class occurs in the training pictures, (Q,), sum 1 (`shares_of`).
+
+    Shape:
+        batch: lightness (B, 1, H, W) and a, b (B, 2, H, W), in [-1, 1]; H and W even. Returns scalars by name.
+
+    References: Zhang et al. 2016, arXiv:1603.08511, eq. 2 to 4.
+    """
+
+    weights: Tensor
+
+    def __init__(self, classifier: ColourClassifier, shares: Tensor) -> None:
+        super().__init__()
+        self.classifier = classifier
+        rarity = 1 / ((1 - UNIFORM) * shares + UNIFORM / len(shares))
+        self.register_buffer("weights", rarity / (shares * rarity).sum())
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch
+        wanted = belonging(self.classifier, F.avg_pool2d(y, 2))
+        errors = -(wanted * self.classifier.logits(x).float().log_softmax(1)).sum(1)
+        counts = torch.einsum("bqhw,q->bhw", wanted, self.weights)
+        return {"loss": (counts * errors).mean(), "entropy": errors.detach().mean()}
+
+
+def belonging(classifier: ColourClassifier, ab: Tensor) -> Tensor:
+    """How far colours, (B, 2, H, W) in [-1, 1], belong to each class: (B, Q, H, W), sums 1."""
+    classes = classifier.classes
+    apart = (ab * AB)[:, None] - classes[:, :, None, None]
+    return (-apart.square().sum(2) / (2 * (NEAR * classifier.step) ** 2)).softmax(1)
+
+
+def shares_of(classifier: ColourClassifier, chroma: Iterable[Tensor]) -> Tensor:
+    """How often each class occurs in colours (B, 2, H, W) of pictures, smoothed as far as colours belong to classes."""
+    counts = torch.stack([belonging(classifier, ab).mean((0, 2, 3)) for ab in chroma]).sum(0)
+    return counts / counts.sum()

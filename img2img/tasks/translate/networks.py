@@ -130,4 +130,19 @@ def networks(checkpoint: Checkpoint) -> tuple[Network, ...]:
     return tuple(parts_of(shape_of(checkpoint)).values())
 
 
-NETWORKS = {"generator": networks}
+def _classifier(checkpoint: Checkpoint) -> nn.Module:
+    from .classifier import ColourClassifier
+
+    return build(checkpoint, "classifier", ColourClassifier).eval()
+
+
+def _lightness(_header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray]:
+    return (random.uniform(-1, 1, (1, 1, height, width)).astype(np.float32),)
+
+
+# lightness (B, 1, H, W) to a and b (B, 2, H, W), all in [-1, 1]
+CLASSIFIER = Network(
+    "colours", _classifier, ("lightness",), _lightness, prefix="classifier", level=LEVEL, keeps_memory=False
+)
+
+NETWORKS = {"generator": networks, "classifier": (CLASSIFIER,)}

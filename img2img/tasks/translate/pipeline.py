@@ -14,7 +14,7 @@ from ...errors import InputError, WeightsError
 from .coding import SPACES, Lab
 from .colours import coloured
 from .hints import NO_HINTS, Hints
-from .networks import parts_of, shape_of
+from .networks import CLASSIFIER, parts_of, shape_of
 from .shape import Shape
 
 TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
@@ -43,17 +43,17 @@ class Translator:
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine, tile: int | None = None) -> None:
-        self.shape = shape_of(checkpoint)
+        # Made ready now: if the weights are damaged, that is no fault of a picture.
+        names_colours = checkpoint.header.get("network") == "classifier"
+        self.network = _Classifier(checkpoint, engine) if names_colours else _Generator(checkpoint, engine, tile)
         try:
-            self.coding = SPACES[checkpoint.header["space"]](self.shape.in_channels, self.shape.out_channels)
+            self.coding = SPACES[checkpoint.header["space"]](self.network.in_channels, self.network.out_channels)
         except (KeyError, ValueError) as error:
             raise WeightsError(
                 f"weights {checkpoint.called} do not fit the model that their header describes"
             ) from error
-        self.engine, self.tile = engine, tile
+        self.engine = engine
         self.takes_drawings = checkpoint.header.get("pairs") == "edges"
-        self.parts = _Parts(checkpoint, engine, self.shape)
-        _ = self.parts.part("whole")  # made ready now: if the weights are damaged, that is no fault of a picture
 
     @classmethod
     def from_pretrained(
@@ -109,9 +109,9 @@ class Translator:
         random = np.random.default_rng(seed) if noise else None
         if self.takes_hints:
             self.engine.expect(COLOURED_PIXELS)
-            return coloured(lambda small: self._output(small, random), x, hints)
+            return coloured(lambda small: self.network(small, random), x, hints)
         self.engine.expect(height * width)
-        result: np.ndarray = self.coding.image(self._output(x, random), x)[0]
+        result: np.ndarray = self.coding.image(self.network(x, random), x)[0]
         return result
 
     @property
@@ -122,14 +122,38 @@ class Translator:
     def at_its_size(self, image: np.ndarray) -> np.ndarray:
         """What the network makes of an image at the image's own size, without noise; for exports and comparisons."""
         x = np.ascontiguousarray(self.coding.source(image[None].astype(np.float32, copy=False)))
-        result: np.ndarray = self.coding.image(self._output(x, None), x)[0]
+        result: np.ndarray = self.coding.image(self.network(x, None), x)[0]
         return result
 
-    def _output(self, x: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+
+class _Generator:
+    """A U-Net generator, from (1, C, H, W) in [-1, 1] to (1, C', H, W) in the same, in tiles if need be."""
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, tile: int | None) -> None:
+        self.shape = shape_of(checkpoint)
+        self.in_channels, self.out_channels = self.shape.in_channels, self.shape.out_channels
+        self.tile = tile or TILE[engine.device]
+        self.parts = _Parts(checkpoint, engine, self.shape)
+        _ = self.parts.part("whole")
+
+    def __call__(self, x: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
         # The masks are drawn here, so that the noise depends on neither the engine nor the device.
         height, width = x.shape[-2:]
         masks = self.shape.masks(height, width, random)
-        output: np.ndarray = np.tanh(in_tiles(self.parts, x, self.tile or TILE[self.engine.device], masks))
+        output: np.ndarray = np.tanh(in_tiles(self.parts, x, self.tile, masks))
+        return output
+
+
+class _Classifier:
+    """A classifier of colours, from lightness (1, 1, H, W) to a and b (1, 2, H, W), all in [-1, 1]; without noise."""
+
+    in_channels, out_channels = 1, 2
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None:
+        self.run = engine.load(checkpoint, CLASSIFIER)
+
+    def __call__(self, x: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+        output: np.ndarray = self.run(x)
         return output
 
 

@@ -20,13 +20,19 @@ from ...data.patches import PatchSource, load_rgb
 from ...errors import ImageError, TrainingError
 from ...images import FORMATS
 from ...metrics import psnr8
+from ...metrics.colour import ab_histogram, intersection
 from ...training.photographs import center, tell_left_out
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .coding import SPACES, Coding, with_channels
+from .classifier import ColourClassifier
+from .coding import AB, SPACES, with_channels
 from .generator import GeneratorNorm, UNetGenerator, start_small
-from .loss import DiscriminatorObjective, GeneratorObjective
+from .loss import ColourObjective, DiscriminatorObjective, GeneratorObjective, shares_of
 
+Model = UNetGenerator | ColourClassifier
+NAMES: dict[type, str] = {UNetGenerator: "generator", ColourClassifier: "classifier"}  # in headers of weight files
+CLASSES = "classes"  # the loss that a classifier of colours is trained with
+SHARE_BATCHES = 64  # of eight crops, by which colours are counted
 HELD_OUT = 24  # pairs at most that are judged
 # Kinds of pairs that draw nothing: made once, of whole pictures as in use; a crop's own edges differ at its border.
 MADE_ONCE = ("gray", "edges")
@@ -44,9 +50,10 @@ class PairData:
             paper's jitter is 286 here and crops of 256.
         space: `rgb`, or `lab`: from the lightness to the colours.
         flip: whether crops are mirrored at random; false for pictures with writing, maps, faces turned one way.
+        zoom: crops are up to so many times as large as a phase's, and made smaller: things at several sizes.
 
     Raises:
-        ValueError: a word that is no choice.
+        ValueError: a word that is no choice, or a zoom below 1.
     """
 
     make: Literal["", Kind] = ""
@@ -55,8 +62,11 @@ class PairData:
     load: int = 0
     space: Literal["rgb", "lab"] = "rgb"
     flip: bool = True
+    zoom: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.zoom < 1:
+            raise ValueError(f"zoom must be at least 1, not {self.zoom}")
         if self.make:
             check_choice("make", self.make, Kind)
         check_choice("lines", self.lines, Lines)
@@ -86,31 +96,28 @@ class Adversary:
 def build(recipe: Recipe, data: Path, device: torch.device) -> "TranslateTask":
     """The task of a recipe: `[model]` are arguments of UNetGenerator, `[data]` of PairData, `[objective]` of Adversary.
 
+    With `loss = "classes"` the model is a ColourClassifier, and there is no objective to choose.
+
     Raises:
         TrainingError: arguments that do not fit, no usable pairs to train on or to hold out, or weights to start from
             that are of another shape.
     """
     recipe.refuse("teacher", "repeat")
     try:
-        generator = UNetGenerator(**recipe.model)
-        pairs, adversary = PairData(**recipe.data), Adversary(**recipe.objective)
-        coding = SPACES[pairs.space](generator.in_channels, generator.out_channels)
-        channels = generator.in_channels + generator.out_channels
-        discriminator = PatchDiscriminator(channels, adversary.patch, adversary.width, adversary.norm)
-        for net in (generator, discriminator):
-            start_small(net)
+        pairs = PairData(**recipe.data)
+        model = ColourClassifier(**recipe.model) if recipe.loss == CLASSES else UNetGenerator(**recipe.model)
+        if isinstance(model, UNetGenerator):
+            start_small(model)
         if recipe.init:
-            start_from(generator, recipe.init)
-        task = TranslateTask(
-            generator, discriminator if adversary.gan else None, recipe, pairs, adversary, coding, data, device
-        )
+            start_from(model, recipe.init)
+        task = TranslateTask(model, recipe, pairs, data, device)
         task.try_out(device)
     except (TypeError, ValueError, RuntimeError, ImageError) as error:
         raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
     return task
 
 
-def start_from(generator: UNetGenerator, weights: str) -> None:
+def start_from(model: Model, weights: str) -> None:
     """Begin with the numbers of other weights.
 
     Raises:
@@ -118,7 +125,7 @@ def start_from(generator: UNetGenerator, weights: str) -> None:
         WeightsError: they cannot be read.
     """
     try:
-        generator.load_state_dict(load_checkpoint(weights).part("generator"))
+        model.load_state_dict(load_checkpoint(weights).part(NAMES[type(model)]))
     except RuntimeError as error:
         raise ValueError(f"the weights {weights} are of another shape than [model]") from error
 
@@ -147,7 +154,7 @@ def load_pairs(
         excluded = set(held_out)
         training = [pair for pair in found if pair not in excluded]
     held_out = held_out[:: -(-len(held_out) // HELD_OUT)] if held_out else []
-    smallest = max(phase.patch for phase in recipe.phases)
+    smallest = round(pairs.zoom * max(phase.patch for phase in recipe.phases))
     loaded = [_load(files, pairs, problems, least, device) for files, least in ((training, smallest), (held_out, 1))]
     tell_left_out(problems)
     for images, purpose in zip(loaded, ("train on", "hold out"), strict=True):
@@ -206,32 +213,43 @@ def resized(image: np.ndarray, shorter: int) -> np.ndarray:
 class TranslateTask:
     """What the training loop asks of a task (training.loop.Task), for the translator."""
 
-    def __init__(
-        self,
-        generator: UNetGenerator,
-        discriminator: PatchDiscriminator | None,
-        recipe: Recipe,
-        pairs: PairData,
-        adversary: Adversary,
-        coding: Coding,
-        data: Path,
-        device: torch.device,
-    ) -> None:
-        self.model: nn.Module = generator
-        self.recipe, self.pairs, self.adversary, self.coding = recipe, pairs, adversary, coding
-        stride = generator.net.layout.stride
+    def __init__(self, model: Model, recipe: Recipe, pairs: PairData, data: Path, device: torch.device) -> None:
+        self.model: nn.Module = model
+        self.recipe, self.pairs, self.network = recipe, pairs, NAMES[type(model)]
+        self.coding = SPACES[pairs.space](model.in_channels, model.out_channels)
+        stride = 2 * model.net.layout.stride if isinstance(model, ColourClassifier) else model.net.layout.stride
         if any(phase.patch % stride for phase in recipe.phases):
             raise ValueError(f"crops must be multiples of {stride} pixels")
-        gan = recipe.loss or "vanilla"
-        first = GeneratorObjective(generator, discriminator, gan, adversary.l1, adversary.gan)
-        self.objectives: dict[str, nn.Module] = {"generator": first}
-        if discriminator is not None:
-            self.objectives["discriminator"] = DiscriminatorObjective(discriminator, first, gan)
         images, held_out = load_pairs(recipe, pairs, data, device)
         self.source = PatchSource(images, device, upright=True, mirrored=pairs.flip)
         self.held_out = [
             self.split(center(image, device), Generator(device).manual_seed(i)) for i, image in enumerate(held_out)
         ]
+        self.objective: dict[str, Any] = {}
+        if isinstance(model, ColourClassifier):
+            if recipe.objective:
+                raise ValueError("classes have no [objective]")
+            self.objectives: dict[str, nn.Module] = {"classifier": ColourObjective(model, self.shares(model))}
+        else:
+            self.objectives = self.adversaries(model)
+
+    def adversaries(self, generator: UNetGenerator) -> dict[str, nn.Module]:
+        """The objectives of a generator and, with a GAN, of its discriminator."""
+        adversary, gan = Adversary(**self.recipe.objective), self.recipe.loss or "vanilla"
+        self.objective = asdict(adversary)
+        if not adversary.gan:
+            return {"generator": GeneratorObjective(generator, None, gan, adversary.l1, adversary.gan)}
+        channels = generator.in_channels + generator.out_channels
+        discriminator = PatchDiscriminator(channels, adversary.patch, adversary.width, adversary.norm)
+        start_small(discriminator)
+        first = GeneratorObjective(generator, discriminator, gan, adversary.l1, adversary.gan)
+        return {"generator": first, "discriminator": DiscriminatorObjective(discriminator, first, gan)}
+
+    def shares(self, classifier: ColourClassifier) -> Tensor:
+        """How often each class of colours occurs in crops of the training pictures."""
+        patch, device = self.recipe.phases[-1].patch, self.source.pixels.device
+        crops = (self.batch(patch, 8, Generator(device).manual_seed(i))[1] for i in range(SHARE_BATCHES))
+        return shares_of(classifier.to(device), (F.avg_pool2d(ab, 4) for ab in crops))
 
     def try_out(self, device: torch.device) -> None:
         """One batch of the smallest crops through everything, so that what does not fit is said at once."""
@@ -255,8 +273,19 @@ class TranslateTask:
         return (a, b) if self.pairs.direction == "AtoB" else (b, a)
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        a, b = self.split(self.source.sample(n, patch, generator), generator)
+        a, b = self.split(self.crops(n, patch, generator), generator)
         return self.coding.source(a), self.coding.target(b)
+
+    def crops(self, n: int, patch: int, generator: Generator) -> Tensor:
+        """Crops of the training pictures, with `zoom` larger ones made smaller."""
+        larger = 1.0
+        if self.pairs.zoom > 1:
+            drawn = torch.rand(1, generator=generator, device=generator.device).item()
+            larger = self.pairs.zoom**drawn
+        crops = self.source.sample(n, round(patch * larger), generator)
+        if crops.shape[-1] == patch:
+            return crops
+        return F.interpolate(crops, (patch, patch), mode="bilinear", antialias=True)
 
     def translated(self, model: nn.Module, a: Tensor) -> Tensor:
         """What a model makes of images, in [0, 1], without noise."""
@@ -264,15 +293,24 @@ class TranslateTask:
         return self.coding.image(model(x).float(), x)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """PSNR and mean absolute error (grey levels) over the held-out pairs; score: the PSNR."""
-        decibels, errors = [], []
+        """PSNR and mean absolute error (grey levels) over the held-out pairs; score: the PSNR.
+
+        In Lab also the share of the colours' histogram that both have in common.
+        """
+        decibels, errors, colours = [], [], []
         for a, b in self.held_out:
             result = self.translated(model, a)
             wanted = with_channels(b, result.shape[1])
             decibels.append(psnr8(result, wanted))
             errors.append(255 * (result - wanted).abs().mean().item())
+            if self.pairs.space == "lab":
+                colours.append((AB * self.coding.target(result)[0].cpu(), AB * self.coding.target(wanted)[0].cpu()))
         score = sum(decibels) / len(decibels)
-        return {"score": score, "psnr": score, "l1": sum(errors) / len(errors)}
+        figures = {"score": score, "psnr": score, "l1": sum(errors) / len(errors)}
+        if colours:
+            made, true = (ab_histogram(side) for side in zip(*colours, strict=True))
+            figures["histogram"] = intersection(made, true)
+        return figures
 
     def picture(self, model: nn.Module) -> Tensor:
         """Input, result and what was wanted, of a held-out pair: (3, H, 3 W)."""
@@ -283,14 +321,15 @@ class TranslateTask:
     def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:
         header = {
             "task": "translate",
-            "network": "generator",
-            "config": {name: p.default for name, p in signature(UNetGenerator).parameters.items()} | self.recipe.model,
+            "network": self.network,
+            "config": {name: p.default for name, p in signature(type(self.model)).parameters.items()}
+            | self.recipe.model,
             "space": self.pairs.space,
             "direction": self.pairs.direction,
             "pairs": self.pairs.make or "files",
             "lines": self.pairs.lines,
             "loss": self.recipe.loss or "vanilla",
-            "objective": asdict(self.adversary),
+            "objective": self.objective,
             "range": "images in [0, 1]; the network's numbers in [-1, 1]",
         } | provenance(self.recipe, facts)
-        save_checkpoint(path, {f"generator.{k}": v for k, v in tensors.items()}, header)
+        save_checkpoint(path, {f"{self.network}.{k}": v for k, v in tensors.items()}, header)
