@@ -35,6 +35,7 @@ from .report import markdown_table, new_record, write_json
 RATES = (0.25, 0.5, 1.0)
 """Bits per pixel at which the table shows PSNR and MS-SSIM."""
 
+EFFORT = ", effort "
 QUALITIES = (1, 12, 23, 34, 45, 56, 67, 78, 89, 100)
 
 
@@ -46,7 +47,7 @@ class Settings:
         data: folder of pictures (not searched recursively); scikit-image's own photographs if None.
         models: names or files of codecs; every shipped one if None.
         qualities: at which our codecs are measured, 1 to 100.
-        effort: of our encoder, as for `Compressor.compress`.
+        efforts: of our encoder, each as for `Compressor.compress`.
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
         slow_peers: also AVIF at its best for PSNR (seconds per picture).
@@ -58,7 +59,7 @@ class Settings:
     data: Path | None = None
     models: Sequence[str] | None = None
     qualities: Sequence[float] = QUALITIES
-    effort: int = 1
+    efforts: Sequence[int] = (1,)
     limit: int | None = None
     peers: bool = True
     slow_peers: bool = False
@@ -164,7 +165,9 @@ def _models(settings: Settings) -> Iterator[PictureCodec]:
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):
-        yield our_codec(name, settings.qualities, settings.effort, settings.device, settings.precision)
+        for effort in settings.efforts:
+            codec = our_codec(name, settings.qualities, effort, settings.device, settings.precision)
+            yield codec if effort == 1 else replace(codec, name=f"{name}{EFFORT}{effort}")
 
 
 def our_codec(name: str, qualities: Sequence[float], effort: int, device: str, precision: str) -> PictureCodec:
@@ -231,7 +234,7 @@ def _with_peak(curve: Curve, known: Sequence[PictureCodec], file: Path, settings
     from .codec_speed import once
 
     codec = next((codec for codec in known if codec.name == curve.codec), None)
-    if codec is None:
+    if codec is None or EFFORT in codec.name:  # the process below codes with effort 1
         return curve
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "picture.png"

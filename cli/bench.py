@@ -250,7 +250,14 @@ _only = click.option(
     show_default=True,
     help="Qualities of our codecs, 1 to 100.",
 )
-@click.option("--effort", type=click.IntRange(0, 1), default=1, show_default=True, help="As for img2img compress.")
+@click.option(
+    "--effort",
+    "efforts",
+    type=Numbers(click.IntRange(0, 2)),
+    default="1",
+    show_default=True,
+    help="As for img2img compress; several, with commas between them.",
+)
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")

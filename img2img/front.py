@@ -19,6 +19,7 @@ import numpy as np
 
 from .choices import CODEC_QUALITY
 from .errors import ImageError, Img2ImgError, InputError, OptionError, WeightsError
+from .extras import need
 from .images import (
     MAX_PIXELS,
     Frames,
@@ -460,6 +461,8 @@ class Compressor(_Task):
     ) -> Operation[Picture, Bytes]:
         """What is done to files; target and effort as of `compress`, the rest as `operations.of_images` takes it."""
         goal = target_of(quality, bpp, psnr, max_bytes)
+        if effort > 1:
+            need("effort 2", "torch")
 
         def apply(picture: Picture, _format: str) -> tuple[Bytes, dict[str, Any]]:
             if keeping.metadata == "none":
@@ -811,8 +814,8 @@ def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: 
     Args:
         x: as of `denoise`, one picture; float values are taken in 16 bits.
         model: name or file of the weights.
-        options: one of quality (1 to 100, 50 without), bpp, psnr and max_bytes; effort (0 or 1); output and overwrite;
-            device, precision, engine.
+        options: one of quality (1 to 100, 50 without), bpp, psnr and max_bytes; effort (0, 1, or 2, which takes minutes
+            and needs PyTorch); output and overwrite; device, precision, engine.
 
     Returns:
         the bytes of an `.i2i` file. For a path the path of a new file beside it, photo.i2i for photo.jpg.

@@ -71,8 +71,11 @@ class Coding(Protocol):
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None: ...
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
-        """Quantise y (M, h, w) float32 at a rate of 0 ... 65535; effort 0 rounds, 1 looks at the bits."""
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
+        """Quantise y (M, h, w) float32 at a rate of 0 ... 65535; effort 0 rounds, 1 looks at the bits.
+
+        The hyper-latents z (N, ceil(h / 4), ceil(w / 4)) follow from y, unless they are given.
+        """
         ...
 
     def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
@@ -150,7 +153,7 @@ class FactorizedCoding:
         self.medians = medians.reshape(-1, 1, 1) / np.float32(2**exact.FRACTION)
         self.slices: tuple[int, ...] = (len(self.medians),)
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
         step, _ = self.steps(rate)
         rows = factorized_rows(y.shape, rate)
         symbols = self.chooser(((y - self.medians) / step).ravel(), rows, effort)
@@ -191,8 +194,9 @@ class HyperpriorCoding:
         self.levels = {name: arrays[f"tables.{name}"] for name in ("step", "log2_step", "hyper_step")}
         self.checkpoint, self.engine = checkpoint, engine
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1) -> Latents:
-        z = self.hyper_analysis(y[None])[0].astype(np.float64) * 2**exact.FRACTION
+    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
+        z = self.hyper_analysis(y[None])[0] if z is None else z
+        z = z.astype(np.float64) * 2**exact.FRACTION
         rows = factorized_rows(z.shape, rate)
         # Rounded: what an error of z costs is not known before the latents are coded.
         symbols = np.rint((z - self.medians) / self._at("hyper_step", rate)).astype(np.int32).ravel()

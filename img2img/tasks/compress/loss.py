@@ -9,6 +9,8 @@ from .hyperprior import Expected, HyperpriorCodec
 from .model import Codec
 from .prior import FactorizedPrior, gaussian_probability
 
+LARGEST_LOG2 = 30.0  # of a sigma, either way: what nobody has learnt yet must not become infinite
+
 
 def round_through(x: Tensor) -> Tensor:
     """Rounded, with the gradient of x."""
@@ -54,12 +56,25 @@ class CodecWithPrior(nn.Module):
 
     def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         y = self.codec.analysis(x).float()
-        code = self._hyperprior if isinstance(self.codec, HyperpriorCodec) else self._factorized
-        y_hat, total = code(y, rate)
-        return self.codec.synthesis(y_hat), total / (x.shape[-1] * x.shape[-2])
+        x_hat, total = self.code(y, self.hyper(y), rate)
+        return x_hat, total / (x.shape[-1] * x.shape[-2])
 
-    def _rounded(self, bins: Tensor) -> Tensor:
+    def hyper(self, y: Tensor) -> Tensor | None:
+        """Hyper-latents z of latents, for a codec that has such."""
+        return self.codec.hyper_analysis(y).float() if isinstance(self.codec, HyperpriorCodec) else None
+
+    def code(self, y: Tensor, z: Tensor | None, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """x_hat of latents and hyper-latents once they are rounded, and the bits of each image (B,)."""
+        y_hat, total = self._factorized(y, rate) if z is None else self._hyperprior(y, z, rate)
+        return self.codec.synthesis(y_hat), total
+
+    def rounded(self, bins: Tensor) -> Tensor:
+        """Latents in steps, as whole numbers."""
         return round_with_dead_zone(bins, self.dead) if self.dead else round_through(bins)
+
+    def rounded_hyper(self, bins: Tensor) -> Tensor:
+        """Hyper-latents likewise."""
+        return round_through(bins)
 
     def _quantise(self, x: Tensor, step: Tensor, rounded: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Bins numbered from the medians, and the bits that they cost."""
@@ -70,14 +85,14 @@ class CodecWithPrior(nn.Module):
 
     def _factorized(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         step, step_back = self.codec.steps(rate)
-        bins, total = self._quantise(y, step, self._rounded)
+        bins, total = self._quantise(y, step, self.rounded)
         return self.prior.medians() + bins * step_back, total
 
-    def _hyperprior(self, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    def _hyperprior(self, y: Tensor, z: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         codec = self.codec
         assert isinstance(codec, HyperpriorCodec)
         hyper_step = codec.hyper_steps(rate)
-        bins, total = self._quantise(codec.hyper_analysis(y).float(), hyper_step, round_through)
+        bins, total = self._quantise(z, hyper_step, self.rounded_hyper)
         z_hat = self.prior.medians() + bins * hyper_step
         step, step_back = codec.steps(rate)
         parts = list(zip(*(t.split(codec.slices, 1) for t in (y, step, step_back)), strict=True))
@@ -85,10 +100,11 @@ class CodecWithPrior(nn.Module):
 
         def code(i: int, expected: Expected, where: Tensor) -> Tensor:
             y_i, step_i, step_back_i = parts[i]
-            bins = self._rounded((y_i - expected.mu) / step_i)
+            bins = self.rounded((y_i - expected.mu) / step_i)
             y_hat = expected.mu + bins * step_i
             seen = noisy(y_i, step_i) if self.training else y_hat
-            costs.append(bits(gaussian_probability(seen, expected.mu, expected.log2_sigma.exp2(), step_i), where))
+            sigma = expected.log2_sigma.clamp(-LARGEST_LOG2, LARGEST_LOG2).exp2()
+            costs.append(bits(gaussian_probability(seen, expected.mu, sigma, step_i), where))
             restored[i] = restored[i] + (expected.mu + bins * step_back_i) * where
             return y_hat * where
 

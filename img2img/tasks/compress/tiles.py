@@ -71,13 +71,10 @@ class Transforms:
     def analyse(self, picture: Picture, box: Box) -> np.ndarray:
         """y (M, h, w) float32, of a box of latents."""
         stride = self.codec.stride
-        rows, columns = (
-            _reflected(side, max(0, low - MARGIN) * stride, min(high + MARGIN, -(-side // stride)) * stride)
-            for side, low, high in ((picture.height, box.top, box.bottom), (picture.width, box.left, box.right))
-        )
-        crop = picture.samples[rows[:, None], columns].astype(np.float32) / np.float32(2**picture.bits - 1)
-        x = np.broadcast_to(crop.transpose(2, 0, 1)[None], (1, 3, *crop.shape[:2]))
-        y: np.ndarray = self.codec.analysis(np.ascontiguousarray(x))[0]
+        whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
+        y: np.ndarray = self.codec.analysis(pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)[None])[
+            0
+        ]
         top, left = min(MARGIN, box.top), min(MARGIN, box.left)
         return y[:, top : top + box.height, left : left + box.width]
 
@@ -127,6 +124,16 @@ class Transforms:
             x_hat = x_hat.reshape(channels, height // reduce, reduce, width // reduce, reduce).mean((2, 4))
         rows = slice((box.top - wide.top) * size, (box.bottom - wide.top) * size)
         return x_hat[:, rows, (box.left - wide.left) * size : (box.right - wide.left) * size]
+
+
+def pixels_of(picture: Picture, box: Box, stride: int) -> np.ndarray:
+    """What a box of latents is of: (3, h * stride, w * stride), in [0, 1]; beyond its end a picture is reflected."""
+    rows, columns = (
+        _reflected(side, low * stride, high * stride)
+        for side, low, high in ((picture.height, box.top, box.bottom), (picture.width, box.left, box.right))
+    )
+    crop = picture.samples[rows[:, None], columns].astype(np.float32) / np.float32(2**picture.bits - 1)
+    return np.ascontiguousarray(np.broadcast_to(crop.transpose(2, 0, 1), (3, *crop.shape[:2])))
 
 
 def _reflected(side: int, begin: int, end: int) -> np.ndarray:
