@@ -142,8 +142,9 @@ def _kind(settings: Settings) -> tuple[dict[str, Any], Coding]:
     kinds = {(header["pairs"], header["direction"], header["space"]) for header in headers}
     if len(kinds) > 1:
         raise Img2ImgError("the models were trained on pairs of different kinds; measure them one after another")
-    config = headers[0]["config"]
-    return headers[0], SPACES[headers[0]["space"]](config.get("in_channels", 3), config.get("out_channels", 3))
+    config, space = headers[0]["config"], headers[0]["space"]
+    channels = (1, 2) if space == "lab" else (config.get("in_channels", 3), config.get("out_channels", 3))
+    return headers[0], SPACES[space](*channels)
 
 
 def pair_files(settings: Settings, header: dict[str, Any]) -> tuple[list[Path], list[Pair]]:

@@ -2,7 +2,7 @@
 
     python tests/golden_i2i.py
 
-writes them anew. Only as long as no version was released, when new weights have taken the place of the old: files need
+writes them anew (other processors may choose a symbol otherwise). Only as long as no version was released, when new weights have taken the place of the old: files need
 the very weights that made them. Once a version is released its files stay for ever; a new format gets a folder beside.
 """
 
@@ -31,6 +31,7 @@ def pictures() -> Iterator[tuple[str, Picture]]:
     yield "grey-alpha", Picture(np.ascontiguousarray(coffee[..., :1]), np.ascontiguousarray(coffee[::-1, :, 1]))
     yield "deep", Picture(coffee[:17, :33].astype(np.uint16) * 257)
     yield "strip", Picture(np.ascontiguousarray(astronaut[30:39]))
+    yield "deep-grey", Picture(coffee[5:30, 9:31, :1].astype(np.uint16) * 255 + 77)
 
 
 def files() -> Iterator[tuple[str, bytes]]:
@@ -38,19 +39,22 @@ def files() -> Iterator[tuple[str, bytes]]:
     for model in MODELS:
         compressor = Compressor.from_pretrained(model, "cpu", "fp32", "onnx")
         for name, picture in pictures():
-            for quality in (1, 25, 50, 75, 100):
+            for quality in (1, 12, 25, 37, 50, 62, 75, 88, 100):
                 data = compressor.compress(picture, Target(quality=quality)).data
                 yield f"{model}-{name}-{quality}", data
                 if quality == 50:
                     yield f"{model}-{name}-{quality}-version1", first_version(read_stream(data))
         compressor.tile = 32
         tiled = Picture(np.ascontiguousarray(photographs.chelsea()[100:132, 150:200]))
-        yield f"{model}-tiles-60", compressor.compress(tiled, Target(quality=60)).data
+        for quality in (10, 60):
+            yield f"{model}-tiles-{quality}", compressor.compress(tiled, Target(quality=quality)).data
         compressor.tile = TILE
     drawing = np.full((40, 50, 3), 250, np.uint8)
     drawing[5:20, 7:30] = 20, 90, 200
     yield "lossless-drawing", compressor.compress(Picture(drawing)).data
     yield "lossless-deep", compressor.compress(Picture(drawing[..., :1].astype(np.uint16) * 257)).data
+    yield "lossless-alpha", compressor.compress(Picture(drawing, drawing[..., 1])).data
+    yield "lossless-pixel", compressor.compress(Picture(drawing[:1, :1])).data
     yield "lossless-thin", compressor.compress(Picture(photographs.astronaut()[:5, :60].copy())).data
 
 
