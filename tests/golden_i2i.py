@@ -2,8 +2,9 @@
 
     python tests/golden_i2i.py
 
-writes them anew (other processors may choose a symbol otherwise). Only as long as no version was released, when new weights have taken the place of the old: files need
-the very weights that made them. Once a version is released its files stay for ever; a new format gets a folder beside.
+writes them anew (another processor may choose a symbol otherwise). Only as long as no version was released, when new
+weights have taken the place of the old: files need the very weights that made them. Once a version is released its files
+stay for ever; a new format gets a folder beside.
 """
 
 import struct
