@@ -3,8 +3,8 @@
     python tests/golden_i2i.py
 
 writes them anew (another processor may choose a symbol otherwise). Only as long as no version was released, when new
-weights have taken the place of the old: files need the very weights that made them. Once a version is released its files
-stay for ever; a new format gets a folder beside.
+weights have taken the place of the old: files need the very weights that made them. Once a version is released its
+files stay for ever; a new format gets a folder beside.
 """
 
 import struct
