@@ -306,11 +306,16 @@ class Translator(_Pictures):
         return frames.map(_on_white) if self.pipeline.takes_drawings else frames
 
     def _for_file(self, seed: int, noise: bool, hint: Sequence[Any], hints: Any) -> ForFile:
+        from .tasks.translate.drawings import unlike_drawings
+
         _hinted(self.pipeline.takes_hints, hint, hints)
         known = hints_of(hint, hints)
 
         def turn(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-            return self.pipeline(image, seed, noise, known), {"seed": seed if noise else None}
+            facts: dict[str, Any] = {"seed": seed if noise else None}
+            if self.pipeline.takes_drawings and (note := unlike_drawings(image)):
+                facts["note"] = note
+            return self.pipeline(image, seed, noise, known), facts
 
         return lambda _: turn
 

@@ -13,6 +13,8 @@ import torch
 from click.testing import Result
 from command_line import run
 from kornia.color import rgb_to_lab
+from PIL import Image
+from skimage import data as photographs
 
 from img2img.checkpoints import save_checkpoint
 from img2img.images import FORMATS, Picture, read_picture, write_picture
@@ -252,3 +254,20 @@ def test_a_drawing_on_a_transparent_ground_is_taken_as_on_white() -> None:
     white, clear = (read_picture(Path(f"out/{name}.png")) for name in ("white", "clear"))
     assert clear.alpha is None
     np.testing.assert_array_equal(white.samples, clear.samples)
+
+
+def test_what_is_no_drawing_in_ink_is_said(tmp_path: Path) -> None:
+    """A photograph, thin lines, and a drawing as it was learnt from."""
+    photo = photographs.chelsea()[:64, :80]
+    lines = np.full((64, 80), 255, np.uint8)
+    lines[30] = 0
+    ink = np.where(photographs.astronaut()[:64, 200:280].mean(2) < 100, 0, 255).astype(np.uint8)
+    said = []
+    for name, samples in (("photo", photo), ("lines", lines), ("ink", ink)):
+        Image.fromarray(samples).save(tmp_path / f"{name}.png")
+        result = run("translate", str(tmp_path / f"{name}.png"), "--model", "edges")
+        assert result.exit_code == 0
+        said.append(result.stderr)
+    assert said[2] == ""
+    assert "photo.png: not a drawing in ink: " in said[0]
+    assert "lines.png: thin lines: 2 % of it is black" in said[1]
