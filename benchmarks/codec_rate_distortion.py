@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
+from img2img.choices import TUNES
 from img2img.images import Picture, read_8_bits, write_picture
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate, bits_per_pixel
@@ -48,6 +49,7 @@ class Settings:
         models: names or files of codecs; every shipped one if None.
         qualities: at which our codecs are measured, 1 to 100.
         efforts: of our encoder, each as for `Compressor.compress`.
+        tunes: likewise, with effort 2.
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
         slow_peers: also AVIF at its best for PSNR (seconds per picture).
@@ -60,6 +62,7 @@ class Settings:
     models: Sequence[str] | None = None
     qualities: Sequence[float] = QUALITIES
     efforts: Sequence[int] = (1,)
+    tunes: Sequence[str] = TUNES[:1]
     limit: int | None = None
     peers: bool = True
     slow_peers: bool = False
@@ -166,11 +169,15 @@ def _models(settings: Settings) -> Iterator[PictureCodec]:
 
     for name in settings.models if settings.models is not None else names("compress"):
         for effort in settings.efforts:
-            codec = our_codec(name, settings.qualities, effort, settings.device, settings.precision)
-            yield codec if effort == 1 else replace(codec, name=f"{name}{EFFORT}{effort}")
+            for tune in settings.tunes if effort > 1 else TUNES[:1]:
+                codec = our_codec(name, settings.qualities, effort, settings.device, settings.precision, tune)
+                also = "" if tune == TUNES[0] else f", {tune}"
+                yield codec if effort == 1 else replace(codec, name=f"{name}{EFFORT}{effort}{also}")
 
 
-def our_codec(name: str, qualities: Sequence[float], effort: int, device: str, precision: str) -> PictureCodec:
+def our_codec(
+    name: str, qualities: Sequence[float], effort: int, device: str, precision: str, tune: str = TUNES[0]
+) -> PictureCodec:
     """Our codec as functions of pixels and bytes; the model is loaded here."""
     from img2img.tasks.compress import Compressor, Decompressor, Target
 
@@ -178,7 +185,7 @@ def our_codec(name: str, qualities: Sequence[float], effort: int, device: str, p
     decompressor = Decompressor(device=device, precision=precision, models=[name])
 
     def encode(pixels: Pixels, quality: float) -> bytes:
-        return compressor.compress(Picture(pixels), Target(quality=quality), effort).data
+        return compressor.compress(Picture(pixels), Target(quality=quality), effort, tune).data
 
     def decode(data: bytes) -> Pixels:
         return decompressor.decompress(data).samples

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from img2img.choices import ENGINES
+from img2img.choices import ENGINES, TUNES
 
 from . import options
 from .debug import debug
@@ -257,6 +257,15 @@ _only = click.option(
     default="1",
     show_default=True,
     help="As for img2img compress; several, with commas between them.",
+)
+@click.option(
+    "--tune",
+    "tunes",
+    type=click.Choice(TUNES),
+    multiple=True,
+    default=TUNES[:1],
+    show_default=True,
+    help="With effort 2, as for img2img compress; may be given several times.",
 )
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from img2img.choices import CODEC_QUALITY
+from img2img.choices import CODEC_QUALITY, TUNES
 
 from . import options
 from .batch import BatchCommand, BatchOptions
@@ -31,7 +31,15 @@ from .work import Work
     default=1,
     show_default=True,
     help="1 weighs each number's bits against what it does for the picture, 0 only rounds: larger files, no faster. 2 "
-    "seeks better numbers by gradients: smaller files and better pictures, minutes a megapixel; needs PyTorch.",
+    "seeks better numbers by gradients: smaller files for as good a picture, minutes a megapixel; needs PyTorch.",
+)
+@click.option(
+    "--tune",
+    type=click.Choice(TUNES),
+    default=TUNES[0],
+    show_default=True,
+    help="With --effort 2: by what the picture is to be as good as it can. ms-ssim sees structure, as eyes do, and is "
+    "less strict about brightness.",
 )
 @options.max_pixels
 @options.read_and_kept
@@ -45,6 +53,7 @@ def compress(
     psnr: float | None,
     max_bytes: int | None,
     effort: int,
+    tune: str,
     max_pixels: int,
     keeping: options.Keeping,
     computing: dict[str, Any],
@@ -62,5 +71,5 @@ def compress(
     target = {name: value for name, value in asked.items() if value is not None} or {"quality": CODEC_QUALITY}
     refuse_files(batch, (".i2i",), "is compressed already; img2img decompress makes a picture of it")
 
-    files: dict[str, Any] = {"effort": effort, "max_pixels": max_pixels, "keeping": keeping}
+    files: dict[str, Any] = {"effort": effort, "tune": tune, "max_pixels": max_pixels, "keeping": keeping}
     return Work(batch, compressed_naming(), prepared("compress", model, computing, **target, **files))

@@ -13,5 +13,7 @@ DEFAULT_QUALITY = {"jpg": 95, "webp": 95, "avif": 90, "jxl": 95, "heic": 90}
 """Of a format: nearly nothing is lost, so that a picture may pass through the suite several times."""
 CODEC_QUALITY = 50
 """Of `.i2i` files."""
+TUNES = ("psnr", "ms-ssim")
+"""By what a picture is to be as good as it can, where latents are sought for it; the first is the default."""
 LOOKS = {"faithful": 0.0, "vivid": 1.0}
 """How much plausible detail is added to what was decoded; numbers between them blend."""

@@ -4,7 +4,14 @@ from importlib.util import find_spec
 
 from .errors import Img2ImgError
 
-EXTRAS = {"torch": "torch", "lightning": "train", "kornia": "train", "onnx": "onnx", "onnxruntime": "onnx"}
+EXTRAS = {
+    "torch": "torch",
+    "pytorch_msssim": "torch",
+    "lightning": "train",
+    "kornia": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+}
 NAMES = {"torch": "PyTorch"}
 """What packages are called in sentences, if not as they are imported."""
 

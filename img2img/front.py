@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, Type
 
 import numpy as np
 
-from .choices import CODEC_QUALITY
+from .choices import CODEC_QUALITY, TUNES
 from .errors import ImageError, Img2ImgError, InputError, OptionError, WeightsError
 from .extras import need
 from .images import (
@@ -424,6 +424,7 @@ class Compressor(_Task):
     def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """There is one target."""
         target_of(**{name: options.get(name) for name in TARGETS})
+        _check_search(options.get("effort", 1), options.get("tune", TUNES[0]))
 
     def __call__(
         self,
@@ -434,13 +435,15 @@ class Compressor(_Task):
         psnr: float | None = None,
         max_bytes: int | None = None,
         effort: int = 1,
+        tune: str = TUNES[0],
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
     ) -> Any:
         """Compress a picture; see `compress`."""
         with in_our_words():
             was = given(x)
-            data = self.picture(_only(was.frames), target_of(quality, bpp, psnr, max_bytes), effort)[0]
+            _check_search(effort, tune)
+            data = self.picture(_only(was.frames), target_of(quality, bpp, psnr, max_bytes), effort, tune)[0]
             written: Written = (
                 {"overwrite": overwrite} if output is None else {"overwrite": overwrite, "output": output}
             )
@@ -448,9 +451,11 @@ class Compressor(_Task):
                 return data
             return put(output_path(was, "", COMPRESSED, written), data, was, written)
 
-    def picture(self, picture: Picture, target: Target, effort: int = 1) -> tuple[bytes, dict[str, Any]]:
+    def picture(
+        self, picture: Picture, target: Target, effort: int = 1, tune: str = TUNES[0]
+    ) -> tuple[bytes, dict[str, Any]]:
         """The file's bytes, and what is to be said of it."""
-        coded = self.pipeline.compress(picture, target, effort)
+        coded = self.pipeline.compress(picture, target, effort, tune)
         return coded.data, {"width": picture.width, "height": picture.height, "bits": picture.bits, **coded.facts}
 
     def operation(
@@ -461,13 +466,13 @@ class Compressor(_Task):
         psnr: float | None = None,
         max_bytes: int | None = None,
         effort: int = 1,
+        tune: str = TUNES[0],
         max_pixels: int = MAX_PIXELS,
         keeping: Keeping = KEEP,
     ) -> Operation[Picture, Bytes]:
-        """What is done to files; target and effort as of `compress`, the rest as `operations.of_images` takes it."""
+        """What is done to files; up to tune as of `compress`, the rest as `operations.of_images` takes it."""
         goal = target_of(quality, bpp, psnr, max_bytes)
-        if effort > 1:
-            need("effort 2", "torch")
+        _check_search(effort, tune)
 
         def apply(picture: Picture, _format: str) -> tuple[Bytes, dict[str, Any]]:
             if keeping.metadata == "none":
@@ -475,7 +480,7 @@ class Compressor(_Task):
             lost = [*picture.about.lost, *lost_in(picture, "i2i")]
             if keeping.strict:
                 refuse(lost)
-            data, facts = self.picture(picture, goal, effort)
+            data, facts = self.picture(picture, goal, effort, tune)
             return Bytes(data, lost), facts
 
         def write(coded: Bytes, file: BinaryIO, _format: str) -> Sequence[str]:
@@ -486,6 +491,21 @@ class Compressor(_Task):
             return _only(read_frames(file, max_pixels, frame=keeping.frame))
 
         return Operation(read, apply, write, lambda picture: picture.nbytes)
+
+
+def _check_search(effort: int, tune: str) -> None:
+    """Whether the search for latents that is asked for makes sense, and can be done here.
+
+    Raises:
+        OptionError: it makes none.
+        Img2ImgError: a package is missing.
+    """
+    if tune not in TUNES:
+        raise OptionError("{0} is {words}, not {value!r}", "tune", words=" or ".join(TUNES), value=tune)
+    if tune != TUNES[0] and effort < 2:
+        raise OptionError("{0} is for {1} 2, which seeks what is best by it", "tune", "effort")
+    if effort > 1:
+        need("effort 2", "torch", *(["pytorch_msssim"] if tune == "ms-ssim" else []))
 
 
 def _only(frames: Frames) -> Picture:
@@ -820,7 +840,8 @@ def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: 
         x: as of `denoise`, one picture; float values are taken in 16 bits.
         model: name or file of the weights.
         options: one of quality (1 to 100, 50 without), bpp, psnr and max_bytes; effort (0, 1, or 2, which takes minutes
-            and needs PyTorch); output and overwrite; device, precision, engine.
+            and needs PyTorch) and with effort 2 tune (psnr or ms-ssim); output and overwrite; device,
+            precision, engine.
 
     Returns:
         the bytes of an `.i2i` file. For a path the path of a new file beside it, photo.i2i for photo.jpg.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ... import progress
 from ...checkpoints import names
-from ...choices import CODEC_QUALITY
+from ...choices import CODEC_QUALITY, TUNES
 from ...core.box import Box
 from ...engines import pick_engine
 from ...errors import BitstreamError, UnreachableError
@@ -180,7 +180,7 @@ class Compressor:
         runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
         return cls(load_codec(name_or_file, runs))
 
-    def compress(self, picture: Picture, target: Target | None = None, effort: int = 1) -> Coded:
+    def compress(self, picture: Picture, target: Target | None = None, effort: int = 1, tune: str = TUNES[0]) -> Coded:
         """Code one picture.
 
         Args:
@@ -189,6 +189,8 @@ class Compressor:
             effort: 0 rounds latents to the nearest, 1 where it pays to the one before (rate-distortion optimised
                 quantisation), 2 seeks them by gradients for each picture (annealing.py), which needs PyTorch and takes
                 a minute or more.
+            tune: with effort 2, by what the picture is to be as good as it can: `psnr`, or `ms-ssim`, which sees
+                structure and is less strict about brightness.
 
         Returns:
             the file. Metadata and alpha come back as they are; pixels as the target says, or as they are, too, where
@@ -205,7 +207,8 @@ class Compressor:
             return _within(exact, target.most_bytes(picture))
         self.model.engine.expect(picture.width * picture.height)
         try:
-            coded = (_Coding if effort < 2 else _Annealed)(self, picture, effort).reach(target)
+            coding = _Coding(self, picture, effort) if effort < 2 else _Annealed(self, picture, tune)
+            coded = coding.reach(target)
         except UnreachableError:
             if exact is None or target.psnr is None:
                 raise
@@ -396,9 +399,10 @@ class _Coding:
 class _Annealed(_Coding):
     """One picture whose latents are sought by gradients, once it is known at which rate."""
 
-    def __init__(self, compressor: Compressor, picture: Picture, effort: int) -> None:
+    def __init__(self, compressor: Compressor, picture: Picture, tune: str) -> None:
         need("effort 2", "torch")
-        super().__init__(compressor, picture, effort)
+        super().__init__(compressor, picture, effort=2)
+        self.tune = tune
         self.steps, self.plain = compressor.steps, _Coding(compressor, picture, 1)
         self.sought: tuple[int, list[list[Latents]]] | None = None  # of the last rate
 
@@ -441,6 +445,7 @@ class _Annealed(_Coding):
             (shown[0], shown[1]),
             rate / RATES,
             self.steps,
+            self.tune,
             model.engine.device,
             lambda step: progress.report(number * self.steps + step, total),
         )
