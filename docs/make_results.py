@@ -126,17 +126,17 @@ def noise_levels() -> str:
     return markdown_table(["method", "case", "mean error, %", "cost, dB", "s/megapixel"], lines)
 
 
-def codecs() -> str:
-    """Rate and distortion of every codec."""
+def codecs(*names: str) -> str:
+    """Rate and distortion of every codec in records, the first of each name."""
     points = {field.name for field in fields(codec_rate_distortion.Point)}
-    curves = []
-    for curve in record("codec_kodak")["curves"]:
-        own = {key: value for key, value in curve.items() if key not in {"at_bpp", "points"}}
+    curves: dict[str, codec_rate_distortion.Curve] = {}
+    for curve in (curve for name in names for curve in record(name)["curves"]):
+        own = {field.name: curve[field.name] for field in fields(codec_rate_distortion.Curve) if field.name in curve}
         own["points"] = [
             codec_rate_distortion.Point(**{key: point.get(key) for key in points}) for point in curve["points"]
         ]
-        curves.append(codec_rate_distortion.Curve(**own))
-    return codec_rate_distortion.table(curves)
+        curves.setdefault(curve["codec"], codec_rate_distortion.Curve(**own))
+    return codec_rate_distortion.table(list(curves.values()))
 
 
 def seams() -> str:
@@ -217,7 +217,8 @@ TABLES: dict[str, Callable[[], str]] = {
         [each for each in record("speed")["methods"] if not GONE.search(each["method"])]
     ),
     "denoising commands": partial(commands, "speed"),
-    "codecs": codecs,
+    "codecs": partial(codecs, "codec_kodak"),
+    "codecs by effort": partial(codecs, "codec_effort", "codec_tune"),
     "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
     "codecs at equal bytes": lambda: codec_equal_bytes.table(record("codec_seen_skimage")["summary"]),
     "codecs at equal bytes, Kodak": lambda: codec_equal_bytes.table(record("codec_seen_kodak")["summary"]),
