@@ -74,10 +74,10 @@ PAGE = (
     ),
     Part(
         "Depth and nonlinearity",
-        """One convolution cannot tell an edge from noise. With ReLU between convolutions (as in DnCNN) a network can, once it
-        sees far enough: the linear one here sees 7x7 pixels, two layers of 3x3 only 5x5; from four on deeper is better, and the
-        U-Net sees further for less. The small ones are trained here for a minute or so each, the shipped ones were trained for
-        hours, so this compares what was trained, not what could be.""",
+        """One convolution cannot tell an edge from noise. With ReLU between convolutions (as in DnCNN) a network can,
+        once it sees far enough: the linear one here sees 7x7 pixels, two layers of 3x3 only 5x5. From four layers on
+        deeper is better, and the U-Net sees further for less. The small ones are trained here for a minute or so each,
+        the shipped ones were trained for hours, so this compares what was trained, not what could be.""",
         {"depth": "PSNR on the picture (noise of 25 grey levels) against multiplications per pixel."},
         ("depth",),
         ("depth",),
