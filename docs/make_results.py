@@ -218,7 +218,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "denoising commands": partial(commands, "speed"),
     "codecs": partial(codecs, "codec_kodak"),
-    "codecs by effort": partial(codecs, "codec_effort", "codec_tune"),
+    "codecs by effort": partial(codecs, "codec_effort"),
     "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
     "codecs at equal bytes": lambda: codec_equal_bytes.table(record("codec_seen_skimage")["summary"]),
     "codecs at equal bytes, Kodak": lambda: codec_equal_bytes.table(record("codec_seen_kodak")["summary"]),
