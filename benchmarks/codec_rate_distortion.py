@@ -238,10 +238,14 @@ def score(codec: PictureCodec, setting: float, pixels: Pixels, image: str) -> Sc
 
 def _with_peak(curve: Curve, known: Sequence[PictureCodec], file: Path, settings: Settings) -> Curve:
     """With the memory of a process that only encodes ``file``, and of one that only decodes it."""
+    from img2img.checkpoints import names
+
     from .codec_speed import once
 
     codec = next((codec for codec in known if codec.name == curve.codec), None)
-    if codec is None or EFFORT in codec.name:  # the process below codes with effort 1
+    ours = settings.models if settings.models is not None else names("compress")
+    base, with_effort, _ = curve.codec.partition(EFFORT)
+    if codec is None or (with_effort and base in ours):  # the process below codes with effort 1
         return curve
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "picture.png"
