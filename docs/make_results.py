@@ -237,6 +237,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "translation commands": partial(commands, "translate_speed", "translate_speed_edges"),
     "textures": lambda: texture.table(record("texture_tileable")["summary"], tileable=True),
     "textures beside Gatys": lambda: texture.table(texture_rows("texture_gatys")),
+    "textures by PyTorch": lambda: texture.table(record("texture_by_torch")["summary"], tileable=True),
     "textures never seen": lambda: texture.table(record("texture_unseen")["summary"], tileable=True),
     "kills": lambda: kills.table([record(f"kills_{name}") for name in KILLS]),
     "costs": lambda: costs.table(record("costs")["rows"]),
