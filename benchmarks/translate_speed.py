@@ -63,7 +63,9 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
         Img2ImgError: a command failed.
     """
     models = list(settings.models if settings.models is not None else names("translate"))
-    tiles = [row for model in models for row in _tiles(model, settings)]
+    # Those that give colours see pictures at sizes of their own, without tiles.
+    tiled = [model for model in models if load_checkpoint(model).header["network"] == "generator"]
+    tiles = [row for model in tiled for row in _tiles(model, settings)]
     commands = _commands(models, settings)
     record = new_record("translate-speed", settings, tiles=tiles, commands=commands)
     echo(

@@ -99,6 +99,16 @@ def test_a_tune_without_the_search_is_wrong_use(tmp_path: Path) -> None:
         img2img.compress(str(tmp_path / "a.png"), tune="eyes", effort=2)
 
 
+@pytest.mark.parametrize("tune", ["psnr", "ms-ssim"])
+@pytest.mark.parametrize("quality", [5, 20])
+def test_no_file_has_more_bytes_than_asked_for(compressor: Compressor, tune: str, quality: int) -> None:
+    """At a low rate what is sought at the same rate has more."""
+    picture = photograph()
+    limit = len(compressor.compress(picture, Target(quality=quality)).data)
+    assert len(compressor.compress(picture, Target(quality=quality), 2, tune).data) > limit
+    assert 0.9 * limit < len(compressor.compress(picture, Target(max_bytes=limit), 2, tune).data) <= limit
+
+
 def test_the_same_picture_gives_the_same_bytes(compressor: Compressor) -> None:
     picture = photograph(40, 50)
     first, again = (compressor.compress(picture, Target(quality=30), 2).data for _ in range(2))

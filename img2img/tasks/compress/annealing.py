@@ -35,7 +35,7 @@ class Annealing(CodecWithPrior):
     """A codec whose latents are rounded up or down by chance, the nearer one the likelier; with a gradient.
 
     Args:
-        codec, prior: frozen.
+        codec: with its densities, frozen.
         generator: of the chance.
 
     Attributes:

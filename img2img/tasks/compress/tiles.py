@@ -72,9 +72,8 @@ class Transforms:
         """y (M, h, w) float32, of a box of latents."""
         stride = self.codec.stride
         whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
-        y: np.ndarray = self.codec.analysis(pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)[None])[
-            0
-        ]
+        around = pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)
+        y: np.ndarray = self.codec.analysis(around[None])[0]
         top, left = min(MARGIN, box.top), min(MARGIN, box.left)
         return y[:, top : top + box.height, left : left + box.width]
 

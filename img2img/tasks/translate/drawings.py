@@ -23,13 +23,13 @@ def unlike_drawings(image: np.ndarray) -> str:
     between = float(((grey >= BLACK) & (grey < WHITE)).mean())
     if between > MOST_BETWEEN:
         return (
-            f"not a drawing in ink: {between:.0%} of it is neither black nor white, "
+            f"not a drawing in ink: {100 * between:.0f} % of it is neither black nor white, "
             "so that little of it will be understood"
-        ).replace("%", " %")
+        )
     black = float((grey < BLACK).mean())
     if black < LEAST_BLACK:
         return (
-            f"thin lines: {black:.0%} of it is black; drawings whose dark areas are filled with ink were learnt from, "
-            "of others comes grey fog"
-        ).replace("%", " %")
+            f"thin lines: {100 * black:.0f} % of it is black; drawings whose dark areas are filled with ink were "
+            "learnt from, of others comes grey fog"
+        )
     return ""
