@@ -18,6 +18,19 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three small photographs, of brown coffee."""
+    from skimage import data
+
+    from img2img.images import Picture, write_picture
+
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(3):
+        write_picture(Picture(data.coffee()[90 * i : 90 * i + 70, 200:290]), folder / f"{i}.png", "png")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """The file system of an S3 server on this machine, with one bucket, `pictures`."""
     pytest.importorskip("s3fs", reason="the extra remote is not installed")

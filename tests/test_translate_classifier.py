@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skimage import data as photographs
 
 from img2img.checkpoints import load_checkpoint, read_header
 from img2img.engines.graphs import make_graphs
 from img2img.errors import TrainingError
-from img2img.images import Picture, write_picture
 from img2img.register import networks_of, train
 from img2img.tasks.translate import Translator
 from img2img.tasks.translate.classifier import ColourClassifier, colour_classes
@@ -39,14 +37,6 @@ space = "lab"
 load = 48
 zoom = 1.5
 """
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for i in range(3):
-        write_picture(Picture(photographs.coffee()[90 * i : 90 * i + 70, 200:290]), folder / f"{i}.png", "png")
-    return folder
 
 
 @pytest.fixture(scope="module")

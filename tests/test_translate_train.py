@@ -74,14 +74,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for i in range(3):
-        write_picture(Picture(photographs.coffee()[90 * i : 90 * i + 70, 200:290]), folder / f"{i}.png", "png")
-    return folder
-
-
 def run(recipe: Path, data: Path, out: Path, **options: Any) -> Path:
     return train("translate", data, recipe, out, device="cpu", **options)
 
