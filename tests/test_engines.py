@@ -17,7 +17,7 @@ from img2img.engines.graphs import SIZES, compare, make_graphs, sizes
 from img2img.engines.network import Network
 from img2img.engines.onnx_engine import OnnxEngine
 from img2img.errors import ExportError, Img2ImgError, WeightsError
-from img2img.register import networks_of
+from img2img.register import load, networks_of, task_of_weights
 from img2img.tasks.denoise import Denoiser, DenoisingUNet
 from img2img.tasks.denoise.networks import UNET
 
@@ -118,6 +118,17 @@ def test_auto_takes_pytorch_where_it_saves_more_than_its_start(monkeypatch: pyte
     assert [chosen(768 * 512), chosen(24_000_000), chosen(768 * 512, pictures=100)] == ["onnx", "torch", "torch"]
     monkeypatch.setattr(choose, "has_bf16", lambda: False)
     assert chosen(24_000_000) == "onnx"
+
+
+@pytest.mark.parametrize("name", ["denoise-photo", "denoise-fast", "edges", "colorize", "codec-fast"])
+def test_no_pipeline_decides_before_it_hears_of_a_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks an engine for its device when it is built would always get the one with the shorter start."""
+    heard: list[int] = []
+    monkeypatch.setattr(AutoEngine, "expect", lambda self, pixels: heard.append(pixels))
+    of_weights = task_of_weights(index()[name]["task"])
+    assert of_weights is not None
+    load(of_weights.pipeline).from_pretrained(name)
+    assert heard == []
 
 
 def test_without_pytorch_auto_is_onnx_and_torch_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

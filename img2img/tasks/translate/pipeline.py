@@ -132,15 +132,16 @@ class _Generator:
     def __init__(self, checkpoint: Checkpoint, engine: Engine, tile: int | None) -> None:
         self.shape = shape_of(checkpoint)
         self.in_channels, self.out_channels = self.shape.in_channels, self.shape.out_channels
-        self.tile = tile or TILE[engine.device]
+        self.engine, self.tile = engine, tile
         self.parts = _Parts(checkpoint, engine, self.shape)
         _ = self.parts.part("whole")
 
     def __call__(self, x: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-        # The masks are drawn here, so that the noise depends on neither the engine nor the device.
+        # The masks are drawn here, so that the noise depends on neither the engine nor the device; which device it is,
+        # an engine knows once it has heard of a picture.
         height, width = x.shape[-2:]
         masks = self.shape.masks(height, width, random)
-        output: np.ndarray = np.tanh(in_tiles(self.parts, x, self.tile, masks))
+        output: np.ndarray = np.tanh(in_tiles(self.parts, x, self.tile or TILE[self.engine.device], masks))
         return output
 
 
