@@ -459,8 +459,8 @@ class Judges:
     _known: dict[str, list[Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from img2img.descriptors.by_name import load_descriptor
         from img2img.runtime import pick_device
-        from img2img.tasks.texture.descriptor_file import load_descriptor
         from img2img.tasks.texture.judge import unseen
 
         self._where = pick_device(self.device)

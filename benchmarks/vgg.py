@@ -25,8 +25,8 @@ def vgg_features(weights: Path, device: str) -> Features:
     """
     import torch
 
+    from img2img.descriptors.by_name import load_descriptor
     from img2img.runtime import pick_device
-    from img2img.tasks.texture.descriptor_file import load_descriptor
 
     where = pick_device(device)
     descriptor = load_descriptor("vgg19", weights=weights, device=where, normalised=False)

@@ -52,7 +52,7 @@ class TrainingName(click.Choice):
     "--teacher",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="What is learned from: VGG-19's weights, for the descriptor.",
+    help="What is learned from: VGG-19's weights, for descriptor and detail.",
 )
 @options.device
 @click.option(

@@ -21,6 +21,7 @@ FLOORS = (
     ("checkpoints", "runtime", "images", "core", "stores", "extras"),
     ("engines", "metrics", "kinds", "operations", "manifest"),
     ("data",),
+    ("descriptors",),
     ("training",),
     ("tasks", "tasks.compress", "tasks.denoise", "tasks.texture", "tasks.translate"),
     ("register", "front"),

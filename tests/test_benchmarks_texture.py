@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from skimage import data as photographs
 
 from img2img.core.descriptor import VGG
+from img2img.descriptors.by_name import load_descriptor
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, read_picture, write_picture
-from img2img.tasks.texture.descriptor_file import load_descriptor
 
 # By name: mypy cannot see that setup.cfg maps the folder benchmarks/ into the package.
 texture = import_module("img2img.benchmarks.texture")

@@ -1,5 +1,6 @@
 """Made-up detail: its network, its noise, what it is worth, its training, its graph."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.fabric import Fabric
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from skimage import data as photographs
 from untrained_codec import write_detail
 
@@ -92,6 +93,16 @@ def test_it_looks_no_further_than_the_margin(detail: DetailNetwork) -> None:
     assert x_hat.grad is not None
     seen = x_hat.grad.abs().sum((0, 1, 3)).nonzero()
     assert 128 - 48 <= int(seen.min()) < 128 - 24  # REACH: 3 latents of 16 pixels
+
+
+def test_without_noise_a_picture_gets_the_same_detail_everywhere() -> None:
+    torch.manual_seed(0)
+    quiet, noisy = (DetailNetwork((8, 12), noisy=noisy).eval() for noisy in (False, True))
+    for net in (quiet, noisy):
+        torch.nn.init.normal_(next(net.net.decoder.up[-1].parameters()), std=0.1)
+    x_hat, rate, noise = inputs(1)
+    assert torch.equal(quiet(x_hat, rate, noise), quiet(x_hat, rate, -noise))
+    assert not torch.equal(noisy(x_hat, rate, noise), noisy(x_hat, rate, -noise))
 
 
 # ---- noise
@@ -184,9 +195,10 @@ def test_detail_and_discriminator_learn_in_turn(detail: DetailNetwork) -> None:
         second(batch)
 
 
-def test_onnxruntime_makes_the_same_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noisy", [True, False])
+def test_onnxruntime_makes_the_same_up(tmp_path: Path, noisy: bool) -> None:
     pytest.importorskip("onnxruntime")
-    path = write_detail(tmp_path)
+    path = write_detail(tmp_path, noisy=noisy)
     (agreement,) = make_graphs(path, networks_of(load_checkpoint(path))).values()
     assert agreement.difference <= TOLERANCE
 
@@ -249,6 +261,17 @@ def test_it_trains_resumes_to_the_bit_and_makes_detail_up(tmp_path: Path, photos
     assert (header["task"], header["network"], header["codecs"]) == ("detail", "detail", ["codec-fast"])
     shipped = build_checked(load_checkpoint(best), "detail", DetailNetwork)
     assert shipped(*inputs(1)).any()
+
+
+def test_a_teacher_sees_the_pictures_in_the_place_of_vgg_slim(tmp_path: Path, photos: Path) -> None:
+    torch.manual_seed(0)
+    recipe, teacher = tmp_path / "tiny.toml", tmp_path / "teacher.safetensors"
+    recipe.write_text(RECIPE)
+    save_file(VGG(((4, 4), (6,), (6,), (8,), (8,))).state_dict(), teacher)
+    plan = read_recipe(recipe)
+    for wanted, channels in ((None, 384), (str(teacher), 8)):
+        task = build(replace(plan, teacher=wanted), photos, torch.device("cpu"))
+        assert task.descriptor.channels[-1] == channels
 
 
 @pytest.mark.parametrize(

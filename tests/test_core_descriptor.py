@@ -14,7 +14,7 @@ from img2img.core.descriptor import (
     mean_activations,
     normalise,
 )
-from img2img.tasks.texture.descriptor_file import load_descriptor
+from img2img.descriptors.by_name import load_descriptor
 
 SMALL = ((6, 4), (8, 6), (8, 8), (12, 8, 8), (16,))
 

@@ -128,7 +128,7 @@ def test_receptive_fields_of_a_linear_retina_are_its_kernels() -> None:
     net = RetinaNet(2, 1, width=3, hidden=8)
     fields = receptive_fields(net, 0, seed=0)
     for field, kernel in zip(fields, net.retina[0].weight.detach()[:, 0].numpy(), strict=True):  # type: ignore[operator, union-attr]
-        np.testing.assert_allclose(field, 2 * kernel, atol=1e-5)  # pictures enter as 2 x - 1
+        np.testing.assert_allclose(field, kernel, atol=1e-5)
     assert receptive_fields(net, 1, seed=0).shape == (2, 17, 17)
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from untrained_texture import CPU, gravel, noise
 
+from img2img.descriptors.by_name import load_descriptor
 from img2img.engines import onnx_engine
-from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.job import LossName
 from img2img.tasks.texture.methods import lbfgs
 from img2img.tasks.texture.methods.by_graph import GraphEye, GraphLoss

@@ -8,9 +8,9 @@ from torch import nn
 from img2img.checkpoints import load_checkpoint
 from img2img.core.descriptor import SLIM, VGG, VGG19
 from img2img.core.vgg_shape import Shape
+from img2img.descriptors.by_name import load_descriptor
 from img2img.engines.onnx_engine import OnnxEngine
 from img2img.register import networks_of
-from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.judge import unseen
 from img2img.tasks.texture.loss import GramLoss
 from img2img.tasks.texture.sample_features import sample_features

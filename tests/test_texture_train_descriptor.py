@@ -17,9 +17,9 @@ from torch import Generator, nn
 from img2img.checkpoints import read_header
 from img2img.core.descriptor import LAYERS, VGG
 from img2img.data.patches import PatchSource
+from img2img.descriptors.by_name import load_descriptor
 from img2img.errors import TrainingError
 from img2img.register import find_recipe, train
-from img2img.tasks.texture.descriptor_file import load_descriptor
 from img2img.tasks.texture.loss import gram_matrix
 from img2img.tasks.texture.train_descriptor import (
     Distillation,

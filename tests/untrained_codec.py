@@ -41,10 +41,10 @@ def write_codec(folder: Path, name: str = "untrained", network: str = "factorize
     return path
 
 
-def write_detail(folder: Path, name: str = "made-up") -> Path:
+def write_detail(folder: Path, name: str = "made-up", noisy: bool = True) -> Path:
     """Write NAME.safetensors, a small network that adds strange detail, into a folder."""
     torch.manual_seed(1)
-    config: dict[str, Any] = {"widths": [8, 12]}
+    config: dict[str, Any] = {"widths": [8, 12], "noisy": noisy}
     detail = DetailNetwork(**config)
     for parameter in detail.net.decoder.up[-1].parameters():
         torch.nn.init.normal_(parameter, std=0.05)  # it begins as nothing

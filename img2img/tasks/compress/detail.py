@@ -11,12 +11,13 @@ from .shape import FADES, SCALE
 class DetailNetwork(nn.Module):
     """A small U-Net that sees what a codec decoded and tells what plausible detail is to be added.
 
-    It sees pixels alone, not latents, so one network serves the files of every codec. Noise is there to be made texture
-    of: of a lawn that was decoded as a green plane no blade is known. It begins as nothing.
+    It sees pixels alone, not latents, so one network serves the files of every codec. Noise may be there to be made
+    texture of: of a lawn that was decoded as a green plane no blade is known. It begins as nothing.
 
     Args:
         widths: feature maps at 1/4 and at 1/8 of the size.
         fades: rates between which the detail fades to nothing, for there files have their own.
+        noisy: sees the noise; without, the same picture gets the same detail wherever it lies.
 
     Shape:
         x_hat: (B, 3, H, W), what was decoded, in [0, 1], H and W multiples of 8.
@@ -33,9 +34,11 @@ class DetailNetwork(nn.Module):
         arXiv:2412.00505 (a small synthesis that is given noise).
     """
 
-    def __init__(self, widths: tuple[int, int] = (48, 72), fades: tuple[float, float] = FADES) -> None:
+    def __init__(
+        self, widths: tuple[int, int] = (48, 72), fades: tuple[float, float] = FADES, noisy: bool = True
+    ) -> None:
         super().__init__()
-        self.fades = tuple(fades)
+        self.fades, self.noisy = tuple(fades), noisy
         layout = Layout(
             widths=tuple(widths),
             blocks=2,
@@ -47,7 +50,7 @@ class DetailNetwork(nn.Module):
             up_kernels=(3, 1),
             skip="add",
         )
-        self.net = EncoderDecoder(3 + 1 + 1, 3, layout)
+        self.net = EncoderDecoder(3 + noisy + 1, 3, layout)
         last = self.net.decoder.up[-1]
         assert isinstance(last, Upsample)
         for parameter in last.parameters():
@@ -60,5 +63,5 @@ class DetailNetwork(nn.Module):
 
     def forward(self, x_hat: Tensor, rate: Tensor, noise: Tensor) -> Tensor:
         plane = (rate - 0.5).expand(-1, -1, x_hat.shape[-2], x_hat.shape[-1])
-        seen = torch.cat(((x_hat - 0.5) * SCALE, noise, plane), 1)
-        return self.net(seen) / SCALE * self.strength(rate)
+        seen = ((x_hat - 0.5) * SCALE, noise, plane) if self.noisy else ((x_hat - 0.5) * SCALE, plane)
+        return self.net(torch.cat(seen, 1)) / SCALE * self.strength(rate)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.descriptor import VGG
+from ...core.descriptor import Descriptor
 from ...core.patch_gan import GANS, PatchDiscriminator, check_gan, frozen, generator_gan_loss
 from .detail import DetailNetwork
 from .shape import SCALE
@@ -90,7 +90,7 @@ class DetailObjective(nn.Module):
     def __init__(
         self,
         detail: DetailNetwork,
-        descriptor: VGG,
+        descriptor: Descriptor,
         worth: Worth,
         discriminator: PatchDiscriminator | None = None,
         gan: str = "hinge",

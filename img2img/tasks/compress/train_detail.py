@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ...checkpoints import build as build_checked
 from ...checkpoints import load_checkpoint, save_checkpoint
-from ...core.descriptor import VGG
+from ...core.descriptor import Descriptor
 from ...core.patch_gan import PatchDiscriminator
 from ...data.patches import PatchSource
+from ...descriptors.by_name import load_descriptor
 from ...errors import TrainingError
 from ...metrics import psnr8
 from ...runtime import placed
@@ -59,7 +59,7 @@ class Decoded:
 def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
     """The task of a recipe: `[model]` are arguments of DetailNetwork, `[data]` of Decoded, `[objective]` of Worth.
 
-    `teacher` names the descriptor that sees the pictures, vgg-slim without; `loss` the GAN.
+    `teacher` names the file of the VGG-19 that sees the pictures; vgg-slim does without. `loss` names the GAN.
 
     Raises:
         TrainingError: arguments that do not fit, or no usable pictures to train on or to hold out.
@@ -78,7 +78,10 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
     source, crops = load_photographs(recipe, data, device)
     codecs = {name: frozen_codec(name, decoded.dead, device) for name in decoded.codecs}
-    descriptor = placed(build_checked(load_checkpoint(recipe.teacher or "vgg-slim"), "vgg", VGG), device)
+    if recipe.teacher:
+        descriptor = load_descriptor("vgg19", Path(recipe.teacher), device, normalised=False)
+    else:
+        descriptor = load_descriptor("vgg-slim", device=device)
     return DetailTask(detail, discriminator, descriptor, recipe, worth, decoded, codecs, source, crops)
 
 
@@ -112,7 +115,7 @@ class DetailTask:
         self,
         detail: DetailNetwork,
         discriminator: PatchDiscriminator | None,
-        descriptor: VGG,
+        descriptor: Descriptor,
         recipe: Recipe,
         worth: Worth,
         decoded: Decoded,

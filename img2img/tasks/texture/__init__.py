@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...core.descriptor import Descriptor
-    from .descriptor_file import load_descriptor
+    from ...descriptors.by_name import load_descriptor
     from .methods.network import TextureNetwork
     from .pipeline import Texture
 
@@ -13,7 +13,7 @@ __all__ = ["Descriptor", "Texture", "TextureNetwork", "load_descriptor"]
 
 _HOMES = {
     "Descriptor": "..core.descriptor",
-    "load_descriptor": "descriptor_file",
+    "load_descriptor": "..descriptors.by_name",
     "TextureNetwork": "methods.network",
     "Texture": "pipeline",
 }

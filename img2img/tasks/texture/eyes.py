@@ -65,8 +65,8 @@ def _suffices(descriptor: str | Path, device: str) -> bool:
 
 def _by_torch(descriptor: str | Path, weights: str | Path | None, device: str, precision: str) -> Eye:
     torch_engine(device, precision)  # or it says what is missing
+    from ...descriptors.by_name import load_descriptor
     from ...runtime import pick_device, pick_precision
-    from .descriptor_file import load_descriptor
     from .methods.by_torch import TorchEye
 
     where = pick_device(device)

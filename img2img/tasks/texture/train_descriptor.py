@@ -15,13 +15,13 @@ from ...checkpoints import load_checkpoint, save_checkpoint
 from ...core.descriptor import LAYERS, VGG, mean_activations, normalise
 from ...core.padding import center_crop
 from ...data.patches import PatchSource
+from ...descriptors.vgg19 import load_vgg19
 from ...errors import TrainingError
 from ...runtime import autocast, pick_precision, placed
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .loss import gram_matrix, layer_weights, positions, relative
-from .vgg19 import load_vgg19
 
 MEASURED = 32  # crops over which mean activations are measured
 HELD_OUT = 128  # side of the middles of the held-out pictures

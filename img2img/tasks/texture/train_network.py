@@ -18,6 +18,7 @@ from ... import __version__
 from ...core.descriptor import Descriptor
 from ...data.folder import find_images
 from ...data.patches import load_rgb
+from ...descriptors.by_name import load_descriptor
 from ...errors import TrainingError
 from ...images import FORMATS
 from ...metrics.texture import LEAST_UNRELATED, unrelated
@@ -27,7 +28,6 @@ from ...training.provenance import provenance
 from ...training.recipe import Recipe, read_recipe
 from ...training.run import launched
 from .colour import luminance, palette
-from .descriptor_file import load_descriptor
 from .generator import TextureGenerator, folded, measure_statistics, random_noises
 from .job import TextureJob
 from .loss import Loss, make_loss

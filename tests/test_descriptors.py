@@ -16,10 +16,10 @@ from img2img.core.descriptor import (
     VGG,
     mean_activations,
 )
+from img2img.descriptors import vgg19
+from img2img.descriptors.by_name import load_descriptor
+from img2img.descriptors.vgg19 import CAFFE_MEAN, load_vgg19, natural_images, published
 from img2img.errors import WeightsError
-from img2img.tasks.texture import vgg19
-from img2img.tasks.texture.descriptor_file import load_descriptor
-from img2img.tasks.texture.vgg19 import CAFFE_MEAN, load_vgg19, natural_images, published
 
 
 def as_published(vgg: VGG) -> dict[str, Tensor]:

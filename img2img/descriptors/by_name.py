@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from ...checkpoints import build, load_checkpoint
-from ...core.descriptor import VGG, Descriptor, RandomFilters
-from ...core.vgg_shape import DISTILLED
-from ...runtime import placed
+from ..checkpoints import build, load_checkpoint
+from ..core.descriptor import VGG, Descriptor, RandomFilters
+from ..core.vgg_shape import DISTILLED
+from ..runtime import placed
 from .vgg19 import load_vgg19
 
 

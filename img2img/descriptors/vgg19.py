@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.descriptor import LAYERS, VGG, mean_activations, normalise
-from ...core.padding import center_crop
-from ...core.vgg_shape import MEAN, STD
-from ...data.patches import load_rgb
-from ...errors import WeightsError
+from ..core.descriptor import LAYERS, VGG, mean_activations, normalise
+from ..core.padding import center_crop
+from ..core.vgg_shape import MEAN, STD
+from ..data.patches import load_rgb
+from ..errors import WeightsError
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 SIZE = 574_673_361  # bytes

@@ -1,0 +1,1 @@
+"""Descriptors by name or file, for whoever compares pictures by a frozen network's features."""
