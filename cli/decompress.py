@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from img2img.choices import LOOKS
+
 from . import options
 from .batch import BatchCommand, BatchOptions
 from .pictures import decompressed_naming, prepared, refuse_files
@@ -29,6 +31,25 @@ class Region(click.ParamType):
         return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
+class Look(click.ParamType):
+    """One of LOOKS, or a number between them."""
+
+    name = "look"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show the names."""
+        return "|".join((*LOOKS, "0...1"))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
+        """Refuse other words; other numbers `img2img.decompress` refuses."""
+        if value in LOOKS:
+            return str(value)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither {' nor '.join(LOOKS)} nor a number from 0 to 1", param, ctx)
+
+
 @click.command(cls=BatchCommand)
 @click.option(
     "--model",
@@ -42,6 +63,13 @@ class Region(click.ParamType):
     type=Region(),
     help="Decode this part only: left, top, width and height in pixels. Other tiles are not decoded.",
 )
+@click.option(
+    "--look",
+    type=Look(),
+    default="faithful",
+    show_default=True,
+    help="faithful: as near to the original as there is; vivid: with detail made up where a small file has lost it.",
+)
 @click.option("--preview", is_flag=True, help="Decode a quarter of the width and height, from a file's first part.")
 @click.option("--partial", is_flag=True, help="Decode a truncated file as far as it goes, with a note.")
 @options.written
@@ -52,6 +80,7 @@ def decompress(
     batch: BatchOptions,
     models: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
+    look: str | float,
     preview: bool,
     partial: bool,
     format: str | None,
@@ -72,6 +101,6 @@ def decompress(
     refuse_files(batch, FORMATS, "is no .i2i file; img2img compress makes one of it")
 
     files: dict[str, Any] = {"max_pixels": max_pixels, "quality": quality, "keeping": keeping}
-    shown: dict[str, Any] = {"region": region, "preview": preview, "partial": partial}
+    shown: dict[str, Any] = {"region": region, "look": look, "preview": preview, "partial": partial}
     task = prepared("decompress", None, {**computing, "models": models}, **shown, **files)
     return Work(batch, decompressed_naming(format), task)

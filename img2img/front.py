@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, Type
 
 import numpy as np
 
-from .choices import CODEC_QUALITY, TUNES
+from .choices import CODEC_QUALITY, LOOKS, TUNES
 from .errors import ImageError, Img2ImgError, InputError, OptionError, WeightsError
 from .extras import need
 from .images import (
@@ -550,6 +550,7 @@ class Decompressor(_Task):
         region: tuple[int, int, int, int] | None = None,
         preview: bool = False,
         partial: bool = False,
+        look: str | float = "faithful",
         max_pixels: int = MAX_PIXELS,
         **written: Unpack[Written],
     ) -> Any:
@@ -566,13 +567,13 @@ class Decompressor(_Task):
                 kind, data = "bytes", bytes(x)
             else:
                 raise InputError(f"a compressed picture is a path or bytes, not {type(x).__name__}")
-            frames = Frames.of(self.pipeline.decode(data, max_pixels, _view(region, preview, partial)).picture)
+            frames = Frames.of(self.pipeline.decode(data, max_pixels, _view(region, preview, partial, look)).picture)
             return answer(frames, Given(kind, frames, x), "", written)
 
     @classmethod
     def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """There is one view."""
-        _view(options.get("region"), options.get("preview", False), options.get("partial", False))
+        _view(**{name: options[name] for name in ("region", "preview", "partial", "look") if name in options})
 
     def operation(
         self,
@@ -580,12 +581,13 @@ class Decompressor(_Task):
         region: tuple[int, int, int, int] | None = None,
         preview: bool = False,
         partial: bool = False,
+        look: str | float = "faithful",
         quality: int | None = None,
         max_pixels: int = MAX_PIXELS,
         keeping: Keeping = KEEP,
     ) -> Operation[Unread, Shown]:
-        """What is done to files: the first three as of `decompress`, the rest as `operations.of_images` takes it."""
-        view = _view(region, preview, partial)
+        """What is done to files: the first four as of `decompress`, the rest as `operations.of_images` takes it."""
+        view = _view(region, preview, partial, look)
 
         def apply(unread: Unread, _format: str) -> tuple[Shown, dict[str, Any]]:
             picture, facts = self.pipeline.decode(unread.data, max_pixels, view)
@@ -600,12 +602,22 @@ class Decompressor(_Task):
         return Operation(_read_compressed, apply, write, lambda unread: unread.size)
 
 
-def _view(region: tuple[int, int, int, int] | None, preview: bool, partial: bool) -> View:
+def _view(
+    region: tuple[int, int, int, int] | None = None,
+    preview: bool = False,
+    partial: bool = False,
+    look: str | float = "faithful",
+) -> View:
     from .tasks.compress import View
 
     if region and preview:
         raise OptionError("{0} and {1} contradict each other: give one of them", "region", "preview")
-    return View(region, preview, partial)
+    share = LOOKS.get(look) if isinstance(look, str) else float(look)
+    if share is None or not 0 <= share <= 1:
+        raise OptionError(f"{{0}} is {' or '.join(LOOKS)}, or a number from 0 to 1, not {look!r}", "look")
+    if share and preview:
+        raise OptionError("{0} and {1} contradict each other: a preview has no detail", "look", "preview")
+    return View(region, preview, partial, share)
 
 
 def _read_compressed(file: BinaryIO) -> Unread:
@@ -860,7 +872,9 @@ def decompress(x: Any, *, model: str | os.PathLike[str] | None = None, **options
         x: a path, or bytes.
         model: weights that the file needs and that are not shipped.
         options: region, the part to decode: left, top, width and height in pixels; preview, a quarter of the width and
-            height; partial, whether a truncated file is shown as far as it goes; max_pixels; device, precision, engine;
+            height; partial, whether a truncated file is shown as far as it goes; look, `faithful` (as near to the
+            original as there is), `vivid` (with made-up detail where a small file has lost it) or a number between, 0
+            to 1; max_pixels; device, precision, engine;
             how the answer is given (`kinds.Written`): kind="numpy" gives an array, kind="pillow" a Pillow image.
 
     Returns:

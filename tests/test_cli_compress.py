@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from command_line import run
 from PIL import Image, ImageCms
-from untrained_codec import write_codec
+from untrained_codec import write_codec, write_detail
 
 from img2img.checkpoints import load_checkpoint, save_checkpoint
 from img2img.images import FORMATS, MAX_PIXELS, Picture, read_picture, write_picture
@@ -362,6 +362,22 @@ def test_a_region_a_preview_and_what_is_there_of_a_file(model: str) -> None:
     assert read_picture(Path("b.png")).samples.shape == (150, 200, 3)
 
 
+def test_looks_go_from_faithful_to_vivid(model: str) -> None:
+    detail = str(write_detail(Path.cwd()))
+    save("a.png", Picture(waves(64, 80)))
+    assert compress("a.png", "--quality", "5", model=model).exit_code == 0
+    pictures = []
+    for look in ([], ["--look", "faithful"], ["--look", "0.5"], ["--look", "vivid"]):
+        result = decompress("a.i2i", "-o", "b.png", "--overwrite", *look, "--model", detail, model=model)
+        assert result.exit_code == 0, result.stderr
+        pictures.append(read_picture(Path("b.png")).samples.astype(int))
+    usual, faithful, half, vivid = pictures
+    assert (usual == faithful).all()
+    assert (faithful != vivid).any()
+    inside = (vivid > 0) & (vivid < 255) & (faithful > 0) & (faithful < 255)
+    assert np.abs(2 * half - faithful - vivid)[inside].max() <= 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -370,9 +386,13 @@ def test_a_region_a_preview_and_what_is_there_of_a_file(model: str) -> None:
         (["--region", "-1,2,5,4"], "'-1,2,5,4' is not X,Y,W,H"),
         (["--region", "1,2,a,4"], "'1,2,a,4' is not X,Y,W,H"),
         (["--region", "1,2,3,4", "--preview"], "--region and --preview contradict each other"),
+        (["--look", "bright"], "'bright' is neither faithful nor vivid nor a number from 0 to 1"),
+        (["--look", "1.5"], "--look is faithful or vivid, or a number from 0 to 1, not 1.5"),
+        (["--look", "nan"], "--look is faithful or vivid, or a number from 0 to 1, not nan"),
+        (["--look", "0.5", "--preview"], "--look and --preview contradict each other"),
     ],
 )
-def test_regions_that_are_none_are_wrong_use(arguments: list[str], message: str, model: str) -> None:
+def test_views_that_are_none_are_wrong_use(arguments: list[str], message: str, model: str) -> None:
     Path("a.i2i").write_bytes(b"")
     result = decompress("a.i2i", *arguments, model=model)
     assert (result.exit_code, result.stdout) == (2, "")

@@ -21,7 +21,7 @@ LEVEL = 1 / 255
 WINDOWS = (16, 8, 4, 4, 4)
 PERIOD = 16  # pixels after which a lattice is looked for: what blocks of latents and of sub-pixels divide
 CELL = 8  # pixels of what the detail network puts in place of one of its coarsest pixels
-BANDS = 0.4  # of band_error beside the errors of the descriptor's textures
+FAINT = LEVEL / 2  # strength of a frequency that is not seen: what is weaker counts as no difference
 WEAVE = 4.0  # squared grey levels of a pattern that a grey level of a weave counts as
 CHANCE = 0.03  # share by which means of strength over 200 cells of a photograph's detail differ
 LOW = 16  # pixels over which a mean has to stay what it is
@@ -50,7 +50,8 @@ class Worth:
     Args:
         mse: of the mean squared error, divided by that of what was decoded: 1 is as near to the picture as before.
         features: of the distance in features, place by place.
-        texture: of the distance of the features' local means and deviations, and of frequencies' strength.
+        texture: of the distance of the features' local means and deviations.
+        bands: of the ratio of frequencies' local strength.
         layers: how much each layer of the descriptor counts in both.
         tint: of means over LOW pixels that move, in squared grey levels.
         lattice: of what follows a grid, see there.
@@ -62,6 +63,7 @@ class Worth:
     mse: float = 0.1
     features: float = 1.0
     texture: float = 1.0
+    bands: float = 0.1
     layers: tuple[float, ...] = field(default=(1.0, 1.0, 1.0, 1.0, 1.0))
     tint: float = 0.02
     lattice: float = 0.1
@@ -116,7 +118,8 @@ class DetailObjective(nn.Module):
         losses = {
             "mse": error_ratio(vivid, x_hat, x),
             "features": by_layers(self.worth.layers, feature_errors(found, wanted)),
-            "texture": by_layers(self.worth.layers, texture_errors(found, wanted)) + BANDS * band_error(shown, true),
+            "texture": by_layers(self.worth.layers, texture_errors(found, wanted)),
+            "bands": band_error(shown, true),
             "tint": tint(detail),
             "lattice": lattice(detail),
         }
@@ -207,22 +210,21 @@ def texture_errors(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[Te
 
 
 def band_error(vivid: Tensor, x: Tensor) -> Tensor:
-    """How far the strength of each frequency is off, locally, as a share of what it is on average.
+    """How many times too strong or too weak each frequency is, locally: the mean size of the ratio's logarithm.
 
-    A descriptor of few filters leaves frequencies that are cheap to please it by: smooth places got a weave of 3.5
-    pixels. Here frequencies are those of a DCT of 8x8 pixels, of lightness and of two differences of colour; their
-    strength is the root of the mean square over windows of 20 pixels.
+    Descriptors leave frequencies that are cheap to please them by: smooth places got a weave of 3.5 pixels. An eye sees
+    it there and would not on a lawn; so does a ratio. Frequencies are those of a DCT of 8x8 pixels, of lightness and of
+    two differences of colour; their strength is the root of the mean square over windows of 20 pixels.
     """
     ours, theirs = (local_strength(picture) for picture in (vivid, x))
-    each = (ours - theirs).abs().mean((0, 2, 3)) / (theirs.mean((0, 2, 3)) + LEVEL)
-    return each.mean()
+    return (ours / theirs).log().abs().mean()
 
 
 def local_strength(x: Tensor) -> Tensor:
     """Of each band and channel over windows: (B, 3 * 63, h', w'), of pictures (B, 3, H, W), sides at least 20."""
     channels = torch.stack((x.mean(1), x[:, 0] - x[:, 1], x[:, 2] - x[:, 1]), 1)
     bands = F.conv2d(channels, dct().to(x).repeat(3, 1, 1, 1), stride=4, groups=3)
-    return (F.avg_pool2d(bands.square(), 4, 2) + (LEVEL / 4) ** 2).sqrt()
+    return (F.avg_pool2d(bands.square(), 4, 2) + FAINT**2).sqrt()
 
 
 @cache
