@@ -231,6 +231,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "files made to be slow": lambda: codec_hostile.table(record("codec_hostile")["rows"]),
     "codec commands": partial(commands, "codec_speed"),
     "colorize": lambda: translation.table(record("translate_colorize")["summary"]),
+    "colorize, held out": lambda: translation.table(record("translate_colorize_held_out")["summary"]),
     "edges": lambda: translation.table(record("translate_edges")["summary"]),
     "facades": lambda: translation.table(record("translate_facades")["summary"]),
     "ablations": lambda: translation.table(record("translate_ablation")["summary"]),
