@@ -4,6 +4,7 @@ Ours are decoded twice where weights are there that make detail up: faithfully, 
 For each picture and each rate every codec makes the best file that is no larger than the rate allows: ours by
 `Target(max_bytes=...)`, the others by the highest setting of theirs that fits. What is decoded from it is compared
 with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of a VGG-19, and put on a sheet beside it.
+Over all pictures its patches are compared as crowds, too (`frechet_distance`): whether there are as many kinds of them.
 A codec whose smallest file is too large has no result there; a row is of the pictures that all codecs have.
 
 BD-rates say how many per cent more bytes than AVIF's a codec needs for the same value of each measure, on average over
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from img2img.errors import UnreachableError
 from img2img.images import Picture, read_8_bits
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate
+from img2img.metrics.features import Crowd, feature_distance, frechet_distance
 from img2img.metrics.ms_ssim import SMALLEST
 from img2img.metrics.ssimulacra2 import ssimulacra2
 
@@ -35,6 +37,9 @@ from .denoise_psnr import picture_files
 from .report import markdown_table, new_record, write_json
 from .sheets import contact_sheet
 from .vgg import vgg_features
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RATES = (0.08, 0.15, 0.25)
 SHEET_SIDE = 384  # pixels of a picture on a sheet
@@ -94,8 +99,9 @@ class Seen:
     vgg: float | None
 
 
-Distance = Callable[[Pixels], float | None]
-"""From what is decoded to how far it is from the picture."""
+Eyes = Callable[[Pixels], "Sequence[Tensor] | None"]
+"""From a picture to a VGG-19's features of it; to None without one."""
+PATCHES = 3  # the layer of which patches are compared as crowds, relu4_1: what lies around each in 8 pixels each way
 
 
 def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, Any]:
@@ -107,23 +113,31 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
         ImportError: the package ssimulacra2 is missing.
     """
     files = picture_files(settings.data, settings.limit)
-    judge = _judge(settings)
+    eyes = _eyes(settings)
     coders = dict(_coders(settings))
     seen: list[Seen] = []
     shown: dict[float, list[dict[str, Pixels]]] = {rate: [] for rate in settings.rates}
+    crowds: dict[tuple[float, str], Crowd] = {}
     for file in files:
         pixels = read_8_bits(file)
-        distance = judge(pixels)
+        wanted = eyes(pixels)
         fits = {name: coder(pixels) for name, coder in coders.items()}
         for rate in settings.rates:
             row = {ORIGINAL: pixels}
+            found = {ORIGINAL: wanted}
             for name, fit in fits.items():
                 coded = fit(math.floor(rate * pixels.shape[0] * pixels.shape[1] / 8))
                 if coded is not None:
-                    row[name] = coded[1]
-                    seen.append(_compare(name, rate, file.name, pixels, *coded, distance))
+                    row[name], found[name] = coded[1], eyes(coded[1])
+                    seen.append(_compare(name, rate, file.name, pixels, *coded, found[name], wanted))
             shown[rate].append(row)
+            if len(found) == len(fits) + 1:  # as in `means`: the same pictures for all
+                for name, features in found.items():
+                    _count_in(crowds, (rate, name), features)
     summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
+    for row in summary:
+        key = row["rate"], row["codec"]
+        row["frechet"] = frechet_distance(crowds[key], crowds[row["rate"], ORIGINAL]) if key in crowds else None
     record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
@@ -176,24 +190,22 @@ def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
         yield f"{name}, vivid", lambda pixels: partial(decoded, LOOKS["vivid"], pixels)
 
 
-def _judge(settings: Settings) -> Callable[[Pixels], Distance]:
-    """Distances from a picture in a VGG-19's features, as benchmarks of translation have them; None without a judge."""
+def _eyes(settings: Settings) -> Eyes:
+    """What the judge sees of pictures; nothing without one."""
     if settings.judge is None:
-        return lambda _: lambda _: None
+        return lambda _: None
     import torch
 
-    from img2img.metrics.features import feature_distance
-
     features = vgg_features(settings.judge, settings.device)
+    return lambda pixels: features(torch.from_numpy(_planes(pixels) / np.float32(255)))
 
-    def seen(pixels: Pixels) -> Sequence[torch.Tensor]:
-        return features(torch.from_numpy(_planes(pixels) / np.float32(255)))
 
-    def of(pixels: Pixels) -> Distance:
-        wanted = seen(pixels)
-        return lambda decoded: feature_distance(seen(decoded), wanted)
-
-    return of
+def _count_in(
+    crowds: dict[tuple[float, str], Crowd], key: tuple[float, str], features: Sequence[Tensor] | None
+) -> None:
+    if features is not None:
+        patches = features[PATCHES]
+        crowds.setdefault(key, Crowd(patches.shape[1])).add(patches)
 
 
 def _planes(pixels: Pixels) -> np.ndarray:
@@ -208,7 +220,8 @@ def _compare(
     pixels: Pixels,
     size: int,
     decoded: Pixels,
-    distance: Distance,
+    found: Sequence[Tensor] | None,
+    wanted: Sequence[Tensor] | None,
 ) -> Seen:
     planes = _planes(pixels), _planes(decoded)
     return Seen(
@@ -219,7 +232,7 @@ def _compare(
         psnr=psnr(*planes, data_range=255),
         ms_ssim=ms_ssim(*planes, data_range=255) if min(pixels.shape[:2]) >= SMALLEST else None,
         ssimulacra2=ssimulacra2(*planes, data_range=255),
-        vgg=distance(decoded),
+        vgg=None if found is None or wanted is None else feature_distance(found, wanted),
     )
 
 
@@ -280,13 +293,14 @@ def rates_table(rates: Sequence[dict[str, Any]]) -> str:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """All rates below each other."""
     columns = (("bytes", ".0f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("ssimulacra2", ".1f"), ("vgg", ".3f"))
-    heads = ["bpp", "codec", "images", "bytes", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG"]
+    columns += (("frechet", ".3f"),)
+    heads = ["bpp", "codec", "images", "bytes", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG", "patches"]
     cells = [
         [
             f"{row['rate']:g}",
             row["codec"],
             str(row["images"]) + (f" ({row['missing']} impossible)" if row["missing"] else ""),
-            *("" if row[name] is None else format(row[name], form) for name, form in columns),
+            *("" if row.get(name) is None else format(row[name], form) for name, form in columns),
         ]
         for row in rows
     ]

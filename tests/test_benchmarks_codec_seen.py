@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from skimage import data as photographs
 from untrained_codec import write_codec
 
 from img2img.benchmarks import codec_equal_bytes, codec_hostile, codec_rounds, codec_views
 from img2img.benchmarks.codec_peers import chosen_of, fitting
+from img2img.core.descriptor import VGG
 from img2img.errors import Img2ImgError
 from img2img.images import Picture, write_picture
+from img2img.metrics.features import Crowd, frechet_distance
 from img2img.tasks.compress import Compressor, Decompressor
 from img2img.tasks.compress.bitstream import read_stream
 
@@ -73,13 +77,38 @@ def test_a_peer_that_is_not_here_is_named() -> None:
         chosen_of({"a": 1, "b": 2}, ["c"])
 
 
+def test_patches_are_compared_as_crowds() -> None:
+    torch.manual_seed(0)
+    patches = torch.randn(1, 6, 40, 50)
+
+    def crowd(*pictures: torch.Tensor) -> Crowd:
+        counted = Crowd(6)
+        for each in pictures:
+            counted.add(each)
+        return counted
+
+    true = crowd(patches)
+    assert frechet_distance(crowd(patches[:, :, :15], patches[:, :, 15:].flip(3)), true) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(crowd(0.5 * patches), true) == pytest.approx(0.25, rel=0.02)  # (1 - 0.5)^2
+    assert frechet_distance(crowd(patches + 1), true) == pytest.approx(1, rel=0.1)  # 6 squares by a trace of 6
+    assert frechet_distance(crowd(patches.mean((2, 3), keepdim=True).expand_as(patches)), true) > 0.9
+
+
 def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     for i in range(2):
         write_picture(Picture(np.ascontiguousarray(PHOTO[i:])), tmp_path / "pictures" / f"{i}.png", "png")
     model = write_codec(tmp_path)
+    vgg = VGG(((4, 4), (6,), (6,), (8,), (8,)))
+    save_file(vgg.state_dict(), tmp_path / "judge.safetensors")
     settings = codec_equal_bytes.Settings(
-        tmp_path / "pictures", [str(model)], rates=(0.02, 2.0), device="cpu", precision="fp32", out=tmp_path / "out"
+        tmp_path / "pictures",
+        [str(model)],
+        rates=(0.02, 2.0),
+        judge=tmp_path / "judge.safetensors",
+        device="cpu",
+        precision="fp32",
+        out=tmp_path / "out",
     )
     said: list[str] = []
     record = codec_equal_bytes.run(settings, said.append)
@@ -90,6 +119,8 @@ def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
     assert ours["ms_ssim"] is None  # too small
     assert (str(model), 0.02) not in rows  # no file is so small
     assert rows["AVIF", 2.0]["ssimulacra2"] > 30
+    assert 0 < rows["AVIF", 2.0]["vgg"] < 0.5
+    assert 0 < rows["AVIF", 2.0]["frechet"] < 0.5
     assert json.loads((tmp_path / "out" / "codec_seen_pictures.json").read_text())["scores"]
     assert (tmp_path / "out" / "codec_seen_pictures_2.png").is_file()
 
