@@ -135,9 +135,9 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
                 for name, features in found.items():
                     _count_in(crowds, (rate, name), features)
     summary = [row for rate in settings.rates for row in means([each for each in seen if each.rate == rate])]
-    for row in summary:
-        key = row["rate"], row["codec"]
-        row["frechet"] = frechet_distance(crowds[key], crowds[row["rate"], ORIGINAL]) if key in crowds else None
+    for means_of in summary:
+        own, true = (crowds.get((means_of["rate"], name)) for name in (means_of["codec"], ORIGINAL))
+        means_of["frechet"] = None if own is None or true is None else frechet_distance(own, true)
     record = new_record("codec-seen", settings, files, summary=summary, scores=list(map(asdict, seen)))
     source = "scikit-image's photographs" if settings.data is None else settings.data.name
     echo(f"\n{source}, {len(files)} images\n\n{table(summary)}")
@@ -292,8 +292,10 @@ def rates_table(rates: Sequence[dict[str, Any]]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """All rates below each other."""
-    columns = (("bytes", ".0f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("ssimulacra2", ".1f"), ("vgg", ".3f"))
-    columns += (("frechet", ".3f"),)
+    columns = (
+        *(("bytes", ".0f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("ssimulacra2", ".1f")),
+        *(("vgg", ".3f"), ("frechet", ".3f")),
+    )
     heads = ["bpp", "codec", "images", "bytes", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG", "patches"]
     cells = [
         [
