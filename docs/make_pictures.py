@@ -1,4 +1,4 @@
-"""Make the pictures of README and docs: before_after.png, strength.png, compress.png, translate.png and texture.png."""
+"""Make the pictures of README and docs, each by a function of its name."""
 
 from io import BytesIO
 from pathlib import Path
@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from img2img.choices import LOOKS
 from img2img.images import Picture, read_picture, write_picture
 
 HERE = Path(__file__).parent
 LIGHT = 4  # seed of the imitated camera
+LOOK_BPP = 0.15  # bits per pixel of the files that are decoded in two ways
+FACE = slice(10, 210), slice(120, 320)  # of the astronaut: skin, hair, a flag and letters
 GAP = 8  # white pixels between two
 JPEG_QUALITY = 12  # where both codecs show what they lose
 EYE = slice(60, 180), slice(100, 220)  # of the cat: fur, whiskers, and a smooth eye
@@ -85,6 +88,33 @@ def compress() -> Path:
     return target
 
 
+def looks() -> Path:
+    """The face of the astronaut, from one small file faithfully and vividly, and from an AVIF file as large."""
+    from skimage import data
+
+    from img2img.tasks.compress import Compressor, Decompressor, Target, View
+
+    photograph = data.astronaut()
+    most = int(LOOK_BPP * photograph.shape[0] * photograph.shape[1] / 8)
+    coded = Compressor.from_pretrained("codec-best", device="cpu", precision="fp32").compress(
+        Picture(photograph), Target(max_bytes=most)
+    )
+    decompressor = Decompressor(device="cpu", precision="fp32")
+    ours = [decompressor.decompress(coded.data, view=View(look=look)).samples for look in LOOKS.values()]
+    avif = next(fit for quality in range(100, 0, -1) if (fit := in_avif(photograph, quality))[0] <= most)
+    print(f"i2i: {len(coded.data)} bytes, AVIF: {avif[0]} bytes")
+    target = HERE / "looks.png"
+    write_picture(Picture(side_by_side(*(pixels[FACE] for pixels in (photograph, avif[1], *ours)))), target, "png")
+    return target
+
+
+def in_avif(photograph: np.ndarray, quality: int) -> tuple[int, np.ndarray]:
+    """Bytes, and what is decoded of them."""
+    file = BytesIO()
+    Image.fromarray(photograph).save(file, "AVIF", quality=quality)
+    return len(file.getvalue()), np.asarray(Image.open(file).convert("RGB"))
+
+
 def translate() -> Path:
     """A grey photograph coloured, a facade from labels, and a cat from a drawing: what went in on the left."""
     import torch
@@ -137,5 +167,5 @@ def texture() -> Path:
 
 
 if __name__ == "__main__":
-    for make in (before_after, strength, compress, translate, texture):
+    for make in (before_after, strength, compress, looks, translate, texture):
         print(make())

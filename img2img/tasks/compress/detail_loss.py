@@ -58,6 +58,8 @@ class Worth:
         gan: of the GAN; 0 trains without a discriminator.
         patch: of the discriminator: 1, 16, 70 or 286 pixels.
         width: of the discriminator.
+        veil: grey levels of noise through which the discriminator sees pictures. Without it the traces of JPEG in the
+            true ones soon tell all, and it has no more to say of the rest.
     """
 
     mse: float = 0.1
@@ -70,6 +72,7 @@ class Worth:
     gan: float = 0.0
     patch: int = 70
     width: int = 32
+    veil: float = 0.0
 
 
 class DetailObjective(nn.Module):
@@ -125,7 +128,7 @@ class DetailObjective(nn.Module):
         }
         if discriminator is not None:
             with frozen(discriminator):
-                losses["gan"] = generator_gan_loss(judged(discriminator, x_hat, vivid), self.gan)
+                losses["gan"] = generator_gan_loss(judged(discriminator, x_hat, vivid, self.worth.veil), self.gan)
         self.fake = vivid.detach()
         total = torch.stack([getattr(self.worth, name) * loss for name, loss in losses.items()]).sum()
         return {"loss": total} | losses
@@ -155,8 +158,9 @@ class DetailDiscriminatorObjective(nn.Module):
         fake, self._made_by[0].fake = self._made_by[0].fake, None
         if fake is None:
             raise RuntimeError("the discriminator judges what was made of the same batch: run that first")
-        real = GANS[self.gan](judged(self.discriminator, batch.x_hat, batch.x), True)
-        made = GANS[self.gan](judged(self.discriminator, batch.x_hat, fake), False)
+        veil = self._made_by[0].worth.veil
+        real = GANS[self.gan](judged(self.discriminator, batch.x_hat, batch.x, veil), True)
+        made = GANS[self.gan](judged(self.discriminator, batch.x_hat, fake, veil), False)
         return {"loss": (real + made) / 2, "real": real, "fake": made}
 
 
@@ -168,9 +172,15 @@ def seen_from(x: Tensor, top: int, left: int, upside_down: int, mirrored: int, t
     return x.transpose(2, 3) if turned else x
 
 
-def judged(discriminator: PatchDiscriminator, x_hat: Tensor, picture: Tensor) -> Tensor:
-    """What D says of a picture's patches: what was decoded, and what is beyond it, both of order one."""
-    score: Tensor = discriminator((x_hat - 0.5) * SCALE, (picture - x_hat) * (4 * SCALE))
+def judged(discriminator: PatchDiscriminator, x_hat: Tensor, picture: Tensor, veil: float = 0.0) -> Tensor:
+    """What D says of a picture's patches: what was decoded, and what is beyond it, both of order one.
+
+    `veil` is the standard deviation of noise over the latter, in grey levels.
+    """
+    beyond = picture - x_hat
+    if veil:
+        beyond = beyond + veil * LEVEL * torch.randn_like(beyond)
+    score: Tensor = discriminator((x_hat - 0.5) * SCALE, beyond * (4 * SCALE))
     return score.float()
 
 
