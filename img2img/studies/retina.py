@@ -33,8 +33,8 @@ PAGE = (
         network to name grey CIFAR-10 pictures: a retina of two convolutions, whose second has only N channels (the
         nerve), then a visual system (VVS) of D convolutions and two fully connected layers. Here the same is trained,
         by default two networks: one with a bottleneck of one channel, one without. Pictures are in [0, 1] and the first
-        weights Glorot's, as in the authors' programs. That matters: of pictures centred about zero, the common
-        brightness is gone before the retina could take it away, and no centre-surround cells appear.""",
+        weights Glorot's, as in the authors' programs: of pictures centred about zero the common brightness is gone
+        before the retina could take it away.""",
         {"fields": "Receptive fields: of the retina's output, and of the first layer behind it."},
         ("accuracy",),
         ("networks",),
