@@ -97,6 +97,7 @@ def run(work: Work) -> None:
         raise click.UsageError("INPUT and --files-from contradict each other: give one of them")
     if not batch.inputs and batch.files_from is None:
         raise click.UsageError("Missing argument 'INPUT...'.")
+    _check_lists(batch)
     with ExitStack() as stack:
         progress = None
         if batch.manifest is not None:
@@ -108,6 +109,21 @@ def run(work: Work) -> None:
             say_note(note)
         work.begin(plan.skipped)
         _perform(batch, plan, prepare, progress, stack)
+
+
+def _check_lists(batch: BatchOptions) -> None:
+    """Each list is a file of its own: they are written while others are read."""
+    named: dict[str, str] = {}
+    for option, path in (
+        ("--files-from", batch.files_from),
+        ("--manifest", batch.manifest),
+        ("--errors", batch.errors),
+    ):
+        if path is None or path == STREAM:
+            continue
+        other = named.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise click.UsageError(f"{other} and {option} are the same file: {path}")
 
 
 def planned(work: Work, progress: Progress | None = None) -> Plan:
@@ -294,11 +310,19 @@ def _open_errors(path: str) -> TextIO:
     try:
         if file.is_file():
             with file.open("rb") as before:
-                if before.read(1) not in (b"", b"{"):  # a picture that was meant as an input?
+                if not _is_failure(before.readline(1 << 20)):
                     raise click.UsageError(f"--errors {path}: this is no list of failures and will not be replaced")
         return file.open("w", encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"--errors {path}: {error.strerror}") from error
+
+
+def _is_failure(line: bytes) -> bool:
+    """Whether a file that begins so may be replaced: it is empty or ours, not an input or a list that was meant."""
+    try:
+        return not line or json.loads(line).keys() == {"input", "output", "error"}
+    except (ValueError, AttributeError):
+        return False
 
 
 @contextmanager

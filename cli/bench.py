@@ -95,7 +95,7 @@ def bench() -> None:
 @click.option("--auto/--no-auto", default=True, show_default=True, help="Also with the noise level estimated.")
 @click.option("--tta", is_flag=True, help="Also with --tta of img2img denoise.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure scikit-image's methods.")
-@click.option("--bm3d", is_flag=True, help="Also measure BM3D (slow; pip install 'img2img-suite[bench]').")
+@click.option("--bm3d", is_flag=True, help="Also measure BM3D (slow; pip install 'img2img-suite[bm3d]').")
 @_out_folder("Write the numbers as JSON, the curves and a side-by-side picture into this folder.")
 @options.device
 @options.precision

@@ -121,7 +121,12 @@ def _hashable(value: Any) -> Any:
 
 def _stamp(said: dict[str, Any]) -> Stamp | None:
     kind = next((kind for kind in ("etag", "mtime") if kind in said), None)
-    return None if kind is None else Stamp(int(said.get("size", 0)), kind, str(said[kind]))
+    if kind is None:
+        return None
+    try:
+        return Stamp(int(said.get("size", 0)), kind, str(said[kind]))
+    except (TypeError, ValueError):
+        raise click.UsageError('"size" is no number') from None
 
 
 def _target(source: str, output: str | None, naming: Naming) -> str:

@@ -49,7 +49,7 @@ class Journal:
             raise click.UsageError(f"--report {self.path}: nothing can be written to {file.parent}")
         if file.exists():
             content = file.read_bytes()
-            if content[:1] not in (b"", b"{"):
+            if content and not _is_report(content):
                 raise click.UsageError(f"--report {self.path}: this is no report and will not be replaced")
             self.before = _entries(content)
 
@@ -132,8 +132,15 @@ def _read(name: str) -> "Picture":
         return read_picture(file)
 
 
+def _is_report(content: bytes) -> bool:
+    try:
+        return {"img2img", "textures"} <= json.loads(content).keys()
+    except (ValueError, AttributeError):
+        return False
+
+
 def _entries(content: bytes) -> dict[str, dict[str, Any]]:
-    """What a report says of each output; nothing if it is half a file."""
+    """What a report says of each output."""
     try:
         return {entry["output"]: entry for entry in json.loads(content)["textures"]}
     except (ValueError, KeyError, TypeError):

@@ -15,13 +15,14 @@ from typing import Any
 import click
 
 from img2img.checkpoints import index, names
+from img2img.choices import LOOKS
 from img2img.serve.settings import OptionError
 from img2img.serve.suite import Arguments, Checked, Command, Parameter
 
 from . import main as commands
 from . import options
 from .batch import BatchOptions, planned
-from .decompress import Region
+from .decompress import Look, Region
 from .pipeline import MANY
 from .plan import STREAM
 from .report import one_line
@@ -63,6 +64,7 @@ SCHEMAS: dict[type[click.ParamType], Callable[[Any], dict[str, Any]]] = {
         "x-metavar": "X,Y,COLOUR[;X,Y,COLOUR...]",
     },
     Region: lambda type: {"type": "string", "pattern": r"^\d+,\d+,\d+,\d+$", "x-metavar": "X,Y,W,H"},
+    Look: lambda type: {"type": "string", "enum": [*LOOKS]},
 }
 
 

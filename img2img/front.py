@@ -515,9 +515,14 @@ def _only(frames: Frames) -> Picture:
         ImageError: there are several.
     """
     if len(frames) > 1:
-        raise ImageError(f"it has {len(frames)} frames or pages, an .i2i file holds one picture: choose a frame")
+        raise ImageError(
+            f"it has {len(frames)} frames or pages, an .i2i file holds one picture: choose one by {{0}}", "frame"
+        )
     picture: Picture = frames[0]
-    return in_sixteen_bits(picture)
+    if picture.scale is None:
+        return picture
+    lost = (*picture.about.lost, f"{picture.samples.dtype} samples (rounded to 16 bits)")
+    return in_sixteen_bits(replace(picture, about=replace(picture.about, lost=lost)))
 
 
 class Decompressor(_Task):
@@ -614,7 +619,8 @@ def _view(
         raise OptionError("{0} and {1} contradict each other: give one of them", "region", "preview")
     share = LOOKS.get(look) if isinstance(look, str) else float(look)
     if share is None or not 0 <= share <= 1:
-        raise OptionError(f"{{0}} is {' or '.join(LOOKS)}, or a number from 0 to 1, not {look!r}", "look")
+        words = " or ".join(LOOKS)
+        raise OptionError("{0} is {words}, or a number from 0 to 1, not {value!r}", "look", words=words, value=look)
     if share and preview:
         raise OptionError("{0} and {1} contradict each other: a preview has no detail", "look", "preview")
     return View(region, preview, partial, share)
@@ -658,11 +664,14 @@ class Texture(_Task):
         keys = Written.__annotations__.keys()
         written: Written = {key: options.pop(key) for key in keys & options.keys()}  # type: ignore[assignment]
         count = options.pop("count", 1)
+        size = (size, size) if isinstance(size, int) else size
         with in_our_words():
             was = [given(each) for each in (x if isinstance(x, list | tuple) else [] if x is None else [x])]
             if len(was) > 1:
                 options.setdefault("mix", (1.0,) * len(was))
-            maker = self.maker(options | {"size": size, "count": count}, len(was), overwrite="overwrite" in written)
+            maker = self.maker(
+                options | {"size": size, "count": count}, len(was), overwrite=written.get("overwrite", False)
+            )
             to = was[0] if was else Given("numpy", Frames.of(Picture(np.zeros((1, 1, 3), np.uint8))), np.zeros((1, 1)))
             samples = [each.frames[0] for each in was]
             sources = [str(each.original) if each.kind == "path" else "sample" for each in was]
@@ -782,12 +791,23 @@ def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_
 def pretrained(kind: type[C], model: str | os.PathLike[str] | None, computing: dict[str, Any]) -> C:
     """As `from_pretrained`; the latest few are kept."""
     name = None if model is None else os.fspath(model)
-    kept: C = _loaded(cast(Any, kind), name, tuple(sorted(computing.items())))
+    kept: C = _loaded(cast(Any, kind), name, _state_of(name), tuple(sorted(computing.items())))
     return kept
 
 
+def _state_of(name: str | None) -> tuple[int, int] | None:
+    """Of a weight file when it was written and its size: one that a training has replaced is loaded anew."""
+    try:
+        found = None if name is None else Path(name).stat()
+    except OSError:
+        return None  # a name of shipped weights, or a file that is missing
+    return None if found is None else (found.st_mtime_ns, found.st_size)
+
+
 @lru_cache(maxsize=8)
-def _loaded(kind: Any, model: str | None, computing: tuple[tuple[str, Any], ...]) -> Any:
+def _loaded(
+    kind: Any, model: str | None, _state: tuple[int, int] | None, computing: tuple[tuple[str, Any], ...]
+) -> Any:
     return kind.from_pretrained(model, **dict(computing))
 
 
@@ -892,7 +912,7 @@ def texture(x: Any = None, size: Any = None, *, model: str | os.PathLike[str] | 
 
     Args:
         x: the sample, as of `denoise`; a list of several makes one texture of all; with net there may be none.
-        size: height and width, 512x512 without.
+        size: height and width, or one number for both; 512x512 without.
         model: the descriptor that sees the sample: vgg-slim, random, vgg19 (of descriptor_weights) or a file.
         options: method, `optimize`, `patches` (in a second, without PyTorch) or `network`; seed; count, for a list of
             so many; scale, a number or `auto`; tileable, or tile_axis (x, y, both); mask, a picture that is white where

@@ -96,12 +96,23 @@ def _check_kind(file: Any, path: str) -> None:
     """Refuse what is no manifest; end a line that broke off, so that the next one stands by itself."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if size and file.read(1) != b"{":
+    if size and not _is_record(file.readline(1 << 20)):
         raise ManifestError(f"{path}: this is no manifest and will not be added to")
     if size:
         file.seek(size - 1)
         if file.read(1) != b"\n":
             file.write(b"\n")
+
+
+def _is_record(line: bytes) -> bool:
+    """Whether a file that begins so is a manifest: other lists are of JSON objects, too."""
+    if line.startswith(b'{"planned":'):
+        return True  # and if it broke off there
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and {"output", "version"} <= said.keys()
 
 
 def path_of_shard(path: str, index: int, count: int) -> str:

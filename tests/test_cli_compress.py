@@ -416,7 +416,7 @@ def test_animations_are_refused_unless_a_frame_is_asked_for(model: str) -> None:
     result = compress("a.webp", model=model)
     assert result.exit_code == 1
     assert result.stderr == (
-        "img2img: error: a.webp: it has 2 frames or pages, an .i2i file holds one picture: choose a frame\n"
+        "img2img: error: a.webp: it has 2 frames or pages, an .i2i file holds one picture: choose one by --frame\n"
     )
     assert compress("a.webp", "--frame", "2", model=model).exit_code == 0
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import img2img
+from img2img.checkpoints import weights_file
 from img2img.images import Picture, read_picture, write_picture
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "noisy.png"
@@ -230,6 +231,32 @@ def test_classes_are_of_one_shape_and_equal_the_functions() -> None:
         assert next(iter(inspect.signature(kind.__call__).parameters.values())).name == "self"
     denoiser = img2img.Denoiser.from_pretrained("denoise-fast", device="cpu", engine="onnx")
     np.testing.assert_array_equal(denoiser(NOISY, sigma=25), clean(NOISY))
+
+
+def test_a_weight_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    weights = tmp_path / "net.safetensors"
+    weights.write_bytes(weights_file("denoise-fast").read_bytes())
+    img2img.denoise(NOISY[:16, :16], model=weights, sigma=25)
+    weights.write_bytes(b"a training was cut off")
+    with pytest.raises(img2img.Img2ImgError, match="damaged"):
+        img2img.denoise(NOISY[:16, :16], model=weights, sigma=25)
+
+
+def test_a_network_is_replaced_only_when_asked_for(tmp_path: Path) -> None:
+    kept = tmp_path / "net.safetensors"
+    kept.write_bytes(b"mine")
+    options: dict[str, Any] = {"size": 16, "method": "network", "save": kept, "overwrite": False}
+    with pytest.raises(img2img.Img2ImgError, match="exists"):
+        img2img.texture(NOISY[:16, :16], **options)
+    assert kept.read_bytes() == b"mine"
+
+
+def test_samples_that_are_rounded_are_said(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64)).save(tmp_path / "a.tif")
+    _, facts = img2img.process("compress", (tmp_path / "a.tif").read_bytes())
+    assert facts["lost"] == ["float32 samples (rounded to 16 bits)"]
+    with pytest.raises(img2img.Img2ImgError, match="float32 samples"):
+        img2img.process("compress", (tmp_path / "a.tif").read_bytes(), strict=True)
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -77,7 +77,7 @@ def test_every_line_is_there_when_the_process_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from img2img.manifest import Manifest\n"
         "manifest = Manifest(sys.argv[1])\n"
-        "for i in range(1000): manifest.add({'input': str(i), 'output': 'x'})\n"
+        "for i in range(1000): manifest.add({'input': str(i), 'output': 'x', 'version': '0'})\n"
         "os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(file)]).returncode == -9
@@ -101,6 +101,19 @@ def test_what_is_no_manifest_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(ManifestError):
             Manifest(name)
     assert picture.read_bytes() == b"\x89PNG"
+    for text in (
+        '{"input": "a.png", "output": "b.png"}\n',
+        '{"input": "a", "output": "b", "error": "c"}\n',
+        '{"a": 1}',
+        "{",
+    ):
+        lines = tmp_path / "lines.jsonl"
+        lines.write_text(text)
+        with pytest.raises(ManifestError, match="no manifest"):
+            Manifest(str(lines))
+        assert lines.read_text() == text
+    lines.write_text('{"planned":3,"beg')  # the power was cut
+    Manifest(str(lines)).close()
 
 
 def test_shards_have_files_of_their_own(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ class Texture:
         shares = None if mix is None else tuple(mix)
         job = TextureJob(method="network", seed=seed, mix=shares, colour=colour, loss=loss, train_steps=steps)
         sight = Sight(self.eye.descriptor, self.eye.device, self.eye.dtype)
-        images = [torch.as_tensor(crop_middle(image, self.sample_pixels)) for image in alike(samples)]
+        images = [torch.tensor(crop_middle(image, self.sample_pixels)) for image in alike(samples)]
         return train(sight, images, job, recipe, about or {}, icc, watch, improved)
 
     @either
