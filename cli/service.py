@@ -34,7 +34,6 @@ SERVED = ("denoise", "compress", "decompress", "translate", "texture")
 COMPUTING = ("engine", "device", "precision", "tile", "max_pixels")  # the machine's matter: options of `serve` itself
 ONE_PICTURE = ("mix", "count", "max_seam")  # are about several, or about the command's exit code
 DOWNLOADED = ("vgg19",)
-SEED = 2**31 - 1
 
 POINT = r" *\d+ *, *\d+ *, *(#[0-9A-Fa-f]{3}([0-9A-Fa-f]{3})?|[A-Za-z]+) *"
 

@@ -601,6 +601,8 @@ class Decompressor(_Task):
 
         def write(shown: Shown, file: BinaryIO, format: str) -> Sequence[str]:
             lost = [f"the last {shown.missing} bytes, which the truncated file lacks"] if shown.missing else []
+            if keeping.strict:
+                refuse(lost)
             kept = write_picture(shown.picture, file, format, quality, metadata=keeping.metadata, strict=keeping.strict)
             return [*lost, *kept]
 

@@ -36,7 +36,7 @@ class Written(TypedDict, total=False):
     Attributes:
         kind: `path`, `bytes`, `pillow`, `numpy`, `tensor` or `picture`; by default what went in.
         output: the file to write; by default one beside the input, called as the command calls it.
-        format: of a file or of bytes: `png` (the default), `jpg`, `webp`, `avif`, `tiff`; a file's name can say it.
+        format: of a file or of bytes, one of `choices.FORMATS`, `png` by default; a file's name can say it.
         quality: of it, 1 to 100.
         overwrite: replace a file that exists, which otherwise is an error.
     """

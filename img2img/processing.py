@@ -109,7 +109,7 @@ def process(task: str, data: bytes, *, format: str | None = None, **options: Any
     Args:
         task: denoise, texture, translate, compress or decompress.
         data: a whole file: an image; for decompress an `.i2i` file.
-        format: of the result: png (the default), jpg, webp, avif or tiff; compress has i2i alone.
+        format: of the result, one of `choices.FORMATS`, png by default; compress has i2i alone.
         options: model; device, precision, engine, tile; the command's own, as the `operation` of its class in front.py
             names them; max_pixels; quality, metadata (`keep` or `none`), strict and frame as of the commands.
 

@@ -207,7 +207,7 @@ def test_images_without_pixels() -> None:
 
 def test_large_images_are_refused_before_they_are_decoded() -> None:
     data = png_of_chunks(png_header(40000, 30000), (b"IDAT", b""), (b"IEND", b""))
-    expected = "40000x30000 = 1200.0 megapixels, more than the limit of 200.0; raise max_pixels"
+    expected = "40000x30000 = 1200 megapixels, more than the limit of 200; raise max_pixels"
     with pytest.raises(ImageError, match=f"^{re.escape(expected)}$"):
         decoded(data)
 
@@ -216,7 +216,7 @@ def test_large_images_are_refused_before_they_are_decoded() -> None:
 def test_the_limit_is_exact_in_every_format(format: str) -> None:
     data = encoded(smooth_picture(), format)
     assert decoded(data, max_pixels=40 * 64).width == 64
-    with pytest.raises(ImageError, match=r"64x40 = 0.0 megapixels, more than the limit"):
+    with pytest.raises(ImageError, match=r"64x40 = 0.00256 megapixels, more than the limit"):
         decoded(data, max_pixels=40 * 64 - 1)
 
 

@@ -66,8 +66,8 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"an image of {width}x{height} has no pixels")
     if width * height > max_pixels:
         raise TooLargeError(
-            f"{width}x{height} = {width * height / 1e6:.1f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.1f}; raise {{0}}",
+            f"{width}x{height} = {width * height / 1e6:.4g} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:.4g}; raise {{0}}",
             "max_pixels",
         )
 

@@ -1,7 +1,8 @@
 """What an image file can hold beside its first eight bits of grey or RGB, and which formats hold it: the one table.
 
 Every reader fills a `Picture` with what it finds, every writer takes out what its format holds; what remains is lost,
-and `lost_in` says so. `docs/formats.md` is made from this table and `tests/test_contents.py` tries every cell of it.
+and `lost_in` says so. `docs/formats.md` is made from this table;
+`tests/test_images_contents.py` tries every cell of it.
 """
 
 from __future__ import annotations

@@ -385,8 +385,8 @@ def _check_size(header: Header, max_pixels: int) -> None:
     pixels = header.width * header.height
     if pixels > max_pixels:
         raise TooLargeError(
-            f"{header.width}x{header.height} = {pixels / 1e6:.1f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.1f}; raise {{0}}",
+            f"{header.width}x{header.height} = {pixels / 1e6:.4g} megapixels, more than the limit of "
+            f"{max_pixels / 1e6:.4g}; raise {{0}}",
             "max_pixels",
         )
 
