@@ -258,7 +258,11 @@ def _tables(findings: Findings, found: Sequence[Measured], width: int) -> None:
     ]
     header = ("N_BN", "D_VVS", "centre-surround, retina", "orientation, retina", "orientation behind", "unexplained")
     findings.tables["indices"] = Table(header, indices)
-    values = ", ".join(f"{m.accuracy:.1%} with N {m.bottleneck}, D {m.depth}" for m in found)
+    by_accuracy = sorted(found, key=lambda m: m.accuracy)
+    named = found if len(found) < 4 else (by_accuracy[0], by_accuracy[-1])  # of a grid the least and the most
+    values = (", " if named is found else " to ").join(
+        f"{m.accuracy:.1%} with N {m.bottleneck}, D {m.depth}" for m in named
+    )
     findings.sentences["accuracy"] = Finding(
         f"Accuracy on test pictures: {values}. All other convolutions have {width} channels.",
         {f"N{m.bottleneck}_D{m.depth}": m.accuracy for m in found},
