@@ -7,12 +7,13 @@ import pytest
 from skimage import data as photographs
 from untrained_codec import write_codec, write_detail
 
-from img2img.checkpoints import load_checkpoint, names
+from img2img.checkpoints import load_checkpoint
 from img2img.core.box import Box
 from img2img.engines.graphs import make_graphs
 from img2img.engines.torch_engine import TorchEngine
 from img2img.errors import WeightsError
 from img2img.images import Picture
+from img2img.metrics import psnr
 from img2img.register import networks_of
 from img2img.tasks.compress import Compressor, Decompressor, Target, View
 from img2img.tasks.compress import look as looks
@@ -126,11 +127,30 @@ def test_looks_that_are_none_are_refused() -> None:
         View(look=1.0, preview=True)
 
 
-def test_without_weights_there_is_one_look(folder: Path) -> None:
+def test_without_weights_there_is_one_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "names", lambda task: [])
     decoder = Decompressor("cpu", models=[folder / "untrained.safetensors"], engine="torch")
-    if not names("detail"):
-        with pytest.raises(WeightsError, match="no weights that make detail up are shipped"):
-            decoder.decompress(file(folder), view=VIVID)
+    with pytest.raises(WeightsError, match="no weights that make detail up are shipped"):
+        decoder.decompress(file(folder), view=VIVID)
+
+
+@pytest.mark.parametrize("codec", ["codec-fast", "codec-best"])
+def test_the_shipped_look_is_crisper_and_of_the_same_brightness(codec: str) -> None:
+    photo = Picture(np.ascontiguousarray(photographs.chelsea()[40:200, 80:272]))
+    data = Compressor.from_pretrained(codec, "cpu").compress(photo, Target(quality=5)).data
+    decoder = Decompressor("cpu")
+    true, faithful, vivid = (
+        picture.samples.astype(float)
+        for picture in (photo, decoder.decompress(data), decoder.decompress(data, view=VIVID))
+    )
+
+    def steepness(pixels: np.ndarray) -> float:
+        return float(np.abs(np.diff(pixels, axis=0)).mean() + np.abs(np.diff(pixels, axis=1)).mean())
+
+    assert steepness(faithful) < steepness(vivid) < 1.3 * steepness(true)
+    assert steepness(vivid) > 1.1 * steepness(faithful)
+    assert abs(vivid.mean() - faithful.mean()) < 1
+    assert psnr(true, vivid, data_range=255) > psnr(true, faithful, data_range=255) - 1
 
 
 def test_weights_that_make_detail_up_are_no_codec_and_the_other_way_round(folder: Path) -> None:
