@@ -50,8 +50,9 @@ RISING: dict[str, Callable[[float], float]] = {
     "ms_ssim": lambda value: -10 * math.log10(1 - value),
     "ssimulacra2": float,
     "vgg": lambda value: -10 * math.log10(value),
+    "frechet": lambda value: -10 * math.log10(value),
 }
-"""Each measure as a number that rises with the quality, MS-SSIM and the distance in features in dB."""
+"""Each measure as a number that rises with the quality, MS-SSIM and the distances in features in dB."""
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,7 @@ def _line(rows: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, flo
     """Bytes and quality of one codec, as long as both rise."""
     line: list[tuple[float, float]] = []
     for row in rows:
-        if row[measure] is None:
+        if row.get(measure) is None:
             return []
         point = row["bytes"], RISING[measure](row[measure])
         if not line or (point[0] > line[-1][0] and point[1] > line[-1][1]):
@@ -287,7 +288,7 @@ def _line(rows: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, flo
 def rates_table(rates: Sequence[dict[str, Any]]) -> str:
     """Of what `against_avif` gives."""
     cells = [[row["codec"], *("" if row[name] is None else f"{row[name]:+.1f}" for name in RISING)] for row in rates]
-    return markdown_table(["codec", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG"], cells)
+    return markdown_table(["codec", "PSNR", "MS-SSIM", "SSIMULACRA2", "VGG", "patches"], cells)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

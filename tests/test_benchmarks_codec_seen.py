@@ -50,8 +50,13 @@ def test_peers_use_the_bytes_they_may() -> None:
 
 
 def test_half_the_bytes_for_the_same_is_half() -> None:
-    measures = [(22, 0.8, 10, 0.5), (25, 0.9, 30, 0.25), (28, 0.95, 50, 0.12), (31, 0.97, 70, 0.06)]
-    names = ("psnr", "ms_ssim", "ssimulacra2", "vgg")
+    measures = [
+        (22, 0.8, 10, 0.5, 0.2),
+        (25, 0.9, 30, 0.25, 0.1),
+        (28, 0.95, 50, 0.12, 0.05),
+        (31, 0.97, 70, 0.06, 0.02),
+    ]
+    names = ("psnr", "ms_ssim", "ssimulacra2", "vgg", "frechet")
     rows = [
         {
             "codec": codec,
@@ -65,7 +70,7 @@ def test_half_the_bytes_for_the_same_is_half() -> None:
         for codec, share in (("AVIF", 1), ("other", 0.5))
     ]
     (other,) = codec_equal_bytes.against_avif(rows)
-    assert [other[name] for name in names] == pytest.approx([-50] * 4)
+    assert [other[name] for name in names] == pytest.approx([-50] * 5)
     fewer = rows[0] | {"rate": -1, "images": 1, "psnr": 40}  # a point of other pictures, not of this curve
     assert codec_equal_bytes.against_avif([fewer, *rows]) == [other]
     assert codec_equal_bytes.against_avif([row for row in rows if row["codec"] != "AVIF"]) == []
