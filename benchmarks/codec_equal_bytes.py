@@ -182,7 +182,7 @@ def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
         latest[:] = [each for each in latest if each[0] is pixels] + [(pixels, most, data)]
         return data
 
-    def decoded(look: float, pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
+    def decoded(look: float | None, pixels: Pixels, most: int) -> tuple[int, Pixels] | None:
         data = coded(pixels, most)
         return None if data is None else (len(data), decompressor.decompress(data, view=View(look=look)).samples)
 

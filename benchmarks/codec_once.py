@@ -128,9 +128,10 @@ def _decode(clock: Clock, model: str, source: Path, target: Path, device: str, p
 
 def _watch(clock: Clock) -> None:
     """Count apart, of what follows: transforms, entropy parameters (with quantisation), entropy coding."""
-    from img2img.tasks.compress import coder, latents, tiles
+    from img2img.tasks.compress import coder, latents, pipeline, tiles
 
-    clock.watch(tiles.Transforms, ("analyse", "_synthesise"), "transform")
+    clock.watch(pipeline, ("analyse",), "transform")
+    clock.watch(tiles.Synthesis, ("_synthesise",), "transform")
     for coding in (latents.FactorizedCoding, latents.HyperpriorCoding):
         clock.watch(coding, ("choose", "decode"), "entropy parameters")
     clock.watch(coder.Encoder, ("push", "finish"), "entropy coding")

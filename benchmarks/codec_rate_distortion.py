@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from img2img.choices import TUNES
+from img2img.choices import LOOKS, TUNES
 from img2img.images import Picture, read_8_bits, write_picture
 from img2img.metrics import ms_ssim, psnr
 from img2img.metrics.bitrate import bd_rate, bits_per_pixel
@@ -36,7 +36,7 @@ from .report import markdown_table, new_record, write_json
 RATES = (0.25, 0.5, 1.0)
 """Bits per pixel at which the table shows PSNR and MS-SSIM."""
 
-EFFORT = ", effort "
+EFFORT, PLAIN = ", effort ", ", plain"
 QUALITIES = (1, 12, 23, 34, 45, 56, 67, 78, 89, 100)
 
 
@@ -50,6 +50,7 @@ class Settings:
         qualities: at which our codecs are measured, 1 to 100.
         efforts: of our encoder, each as for `Compressor.compress`.
         tunes: likewise, with effort 2.
+        plain: also what our files of effort 1 are by the synthesis alone, which nothing restores.
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
         slow_peers: also AVIF at its best for PSNR (seconds per picture).
@@ -63,6 +64,7 @@ class Settings:
     qualities: Sequence[float] = QUALITIES
     efforts: Sequence[int] = (1,)
     tunes: Sequence[str] = TUNES[:1]
+    plain: bool = False
     limit: int | None = None
     peers: bool = True
     slow_peers: bool = False
@@ -173,22 +175,32 @@ def _models(settings: Settings) -> Iterator[PictureCodec]:
                 codec = our_codec(name, settings.qualities, effort, settings.device, settings.precision, tune)
                 also = "" if tune == TUNES[0] else f", {tune}"
                 yield codec if effort == 1 else replace(codec, name=f"{name}{EFFORT}{effort}{also}")
+        if settings.plain:
+            codec = our_codec(name, settings.qualities, 1, settings.device, settings.precision, look="plain")
+            yield replace(codec, name=f"{name}{PLAIN}")
 
 
 def our_codec(
-    name: str, qualities: Sequence[float], effort: int, device: str, precision: str, tune: str = TUNES[0]
+    name: str,
+    qualities: Sequence[float],
+    effort: int,
+    device: str,
+    precision: str,
+    tune: str = TUNES[0],
+    look: str = "faithful",
 ) -> PictureCodec:
     """Our codec as functions of pixels and bytes; the model is loaded here."""
-    from img2img.tasks.compress import Compressor, Decompressor, Target
+    from img2img.tasks.compress import Compressor, Decompressor, Target, View
 
     compressor = Compressor.from_pretrained(name, device=device, precision=precision)
     decompressor = Decompressor(device=device, precision=precision, models=[name])
+    view = View(look=LOOKS[look])
 
     def encode(pixels: Pixels, quality: float) -> bytes:
         return compressor.compress(Picture(pixels), Target(quality=quality), effort, tune).data
 
     def decode(data: bytes) -> Pixels:
-        return decompressor.decompress(data).samples
+        return decompressor.decompress(data, view=view).samples
 
     return PictureCodec(name, qualities, encode, decode)
 
@@ -244,8 +256,8 @@ def _with_peak(curve: Curve, known: Sequence[PictureCodec], file: Path, settings
 
     codec = next((codec for codec in known if codec.name == curve.codec), None)
     ours = settings.models if settings.models is not None else names("compress")
-    base, with_effort, _ = curve.codec.partition(EFFORT)
-    if codec is None or (with_effort and base in ours):  # the process below codes with effort 1
+    variants = (curve.codec.partition(mark) for mark in (EFFORT, PLAIN))
+    if codec is None or any(mark and base in ours for base, mark, _ in variants):  # the process below codes as usual
         return curve
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "picture.png"

@@ -267,6 +267,7 @@ _only = click.option(
     show_default=True,
     help="With effort 2, as for img2img compress; may be given several times.",
 )
+@click.option("--plain", is_flag=True, help="Also by the synthesis alone, which nothing restores.")
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
 @click.option("--slow-peers", is_flag=True, help="Also AVIF at its best for PSNR (seconds per picture).")

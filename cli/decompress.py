@@ -32,7 +32,7 @@ class Region(click.ParamType):
 
 
 class Look(click.ParamType):
-    """One of LOOKS, or a number between them."""
+    """One of LOOKS, or a number from 0 to 1."""
 
     name = "look"
 
@@ -47,7 +47,7 @@ class Look(click.ParamType):
         try:
             return float(value)
         except ValueError:
-            self.fail(f"{value!r} is neither {' nor '.join(LOOKS)} nor a number from 0 to 1", param, ctx)
+            self.fail(f"{value!r} is none of {', '.join(LOOKS)} and no number from 0 to 1", param, ctx)
 
 
 @click.command(cls=BatchCommand)
@@ -68,7 +68,8 @@ class Look(click.ParamType):
     type=Look(),
     default="faithful",
     show_default=True,
-    help="faithful: as near to the original as there is; vivid: with detail made up where a small file has lost it.",
+    help="faithful: as near to the original as there is; vivid: with detail made up where a small file has lost it; "
+    "plain: by the codec's synthesis alone.",
 )
 @click.option("--preview", is_flag=True, help="Decode a quarter of the width and height, from a file's first part.")
 @click.option("--partial", is_flag=True, help="Decode a truncated file as far as it goes, with a note.")

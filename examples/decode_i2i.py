@@ -1,9 +1,10 @@
 """A decoder of .i2i files by docs/i2i.md alone: NumPy, safetensors and Pillow, nothing of this package.
 
-    python examples/decode_i2i.py photo.i2i photo.png weights/compress/codec-fast.safetensors
+    python examples/decode_i2i.py photo.i2i photo.png weights/compress/codec-{fast,restoration}.safetensors
 
-The last argument is the file of weights that the .i2i file names (`img2img weights path NAME`); files that are stored
-losslessly need none. Slow and plain on purpose: it reads version 2, whole files, and trusts the checksums.
+The third argument is the file of weights that the .i2i file names (`img2img weights path NAME`), the last that of the
+restoration, without which the look is plain; files that are stored losslessly need neither. Slow and plain on purpose:
+it reads version 2, whole files, and trusts the checksums.
 """
 
 import hashlib
@@ -46,8 +47,8 @@ class Reader:
         assert struct.unpack("<I", self.take(4))[0] == crc, "damaged"
 
 
-def decode(data: bytes, weights: str = "") -> Image.Image:
-    """The picture in a file, as Pillow has it."""
+def decode(data: bytes, weights: str = "", restoration: str = "") -> Image.Image:
+    """The picture in a file, as Pillow has it; plain without weights of a restoration."""
     file = Reader(data)
     assert file.take(5) == b"\x89i2i\x02", "not an .i2i file of version 2"
     name = file.take(file.take(1)[0]).decode("ascii")
@@ -83,7 +84,10 @@ def decode(data: bytes, weights: str = "") -> Image.Image:
             place = y_hat[:, top : top + tile_height, left : left + tile_width]
             payload = b"".join(pieces[number::count])[::-1]
             place[:] = model.latents(Stack(payload), place.shape[1:], rate, checks[number])
-        pixels = model.synthesis(y_hat)[:, :height, :width]
+        pixels = model.synthesis(y_hat)
+        if restoration:
+            pixels = Model(restoration).restored(pixels.clip(0, 1), rate)
+        pixels = pixels[:, :height, :width]
         pixels = pixels if flags & 1 else pixels.mean(0, keepdims=True)
         white = 65535 if flags & 2 else 255
         samples = np.rint(pixels.clip(0, 1) * white).astype(np.uint16 if flags & 2 else np.uint8).transpose(1, 2, 0)
@@ -160,11 +164,18 @@ def spread(x: np.ndarray, weight: np.ndarray, factor: int) -> np.ndarray:
     return canvas[:, cut : cut + height, cut : cut + width]
 
 
-def shuffle(x: np.ndarray) -> np.ndarray:
-    """(4 * C, H, W) to (C, 2 * H, 2 * W)."""
-    channels, height, width = x.shape
-    x = x.reshape(channels // 4, 2, 2, height, width).transpose(0, 3, 1, 4, 2)
-    return x.reshape(channels // 4, 2 * height, 2 * width)
+def shuffle(x: np.ndarray, by: int = 2) -> np.ndarray:
+    """(by * by * C, H, W) to (C, by * H, by * W)."""
+    channels, height, width = x.shape[0] // by**2, *x.shape[1:]
+    x = x.reshape(channels, by, by, height, width).transpose(0, 3, 1, 4, 2)
+    return x.reshape(channels, by * height, by * width)
+
+
+def unshuffle(x: np.ndarray, by: int) -> np.ndarray:
+    """(C, by * H, by * W) to (by * by * C, H, W)."""
+    channels, height, width = x.shape[0], x.shape[1] // by, x.shape[2] // by
+    x = x.reshape(channels, height, by, width, by).transpose(0, 2, 4, 1, 3)
+    return x.reshape(channels * by**2, height, width)
 
 
 class Model:
@@ -174,6 +185,8 @@ class Model:
         with safe_open(path, "np") as file:
             self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             self.config = json.loads(file.metadata()["img2img"])["config"]
+        if "tables.lengths" not in self.tensors:
+            return  # a restoration's
         self.slices = self.config.get("slices", [16, 16, 32, 64, 128])
         lengths = self["tables.lengths"].astype(np.int64)
         self.rows = np.split(self["tables.frequencies"].astype(np.int64), np.cumsum(lengths)[:-1])
@@ -290,6 +303,28 @@ class Model:
                 x = x * np.sqrt(beta[:, None, None] + np.tensordot(gamma, x * x, 1))
             x = x + linear
         return x / 4 + 0.5
+
+    def restored(self, x_hat: np.ndarray, rate: int) -> np.ndarray:
+        """x_hat (3, 16 * h, 16 * w) in 0 ... 1, nearer to what was coded."""
+
+        def net(name: str, x: np.ndarray) -> np.ndarray:
+            return self.layer(f"restoration.net.{name}", x)
+
+        def stage(name: str, x: np.ndarray) -> np.ndarray:
+            for block in (0, 1):
+                x = net(f"{name}.{block}.0", x)
+                x = np.maximum(x, np.float32(0.2) * x)
+            return x
+
+        plane = np.full((1, *x_hat.shape[1:]), rate / 65535 - 0.5, np.float32)
+        seen = np.concatenate([(x_hat - np.float32(0.5)) * 4, plane])
+        fine = stage("encoder.stages.0", net("encoder.down.0.conv", unshuffle(seen, 4)))
+        # A kernel of 2x2 with stride 2 is one of 1x1 over squares of 2x2.
+        down = self["restoration.net.encoder.down.1.conv.weight"].astype(np.float32)
+        bias = self["restoration.net.encoder.down.1.conv.bias"].astype(np.float32)
+        coarse = stage("encoder.stages.1", convolve(unshuffle(fine, 2), down.reshape(len(down), -1, 1, 1), bias))
+        joined = stage("decoder.stages.0", shuffle(net("decoder.up.0.conv", coarse)) + fine)
+        return x_hat + shuffle(net("decoder.up.1.conv", joined), 4) / 4
 
 
 if __name__ == "__main__":

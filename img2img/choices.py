@@ -15,5 +15,5 @@ CODEC_QUALITY = 50
 """Of `.i2i` files."""
 TUNES = ("psnr", "ms-ssim")
 """By what a picture is to be as good as it can, where latents are sought for it; the first is the default."""
-LOOKS = {"faithful": 0.0, "vivid": 1.0}
-"""How much plausible detail is added to what was decoded; numbers between them blend."""
+LOOKS = {"plain": None, "faithful": 0.0, "vivid": 1.0}
+"""How much plausible detail is added to what was decoded; numbers between the last two blend. plain: nothing at all."""

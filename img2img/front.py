@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
+from numbers import Real
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack, cast
@@ -619,10 +620,11 @@ def _view(
 
     if region and preview:
         raise OptionError("{0} and {1} contradict each other: give one of them", "region", "preview")
-    share = LOOKS.get(look) if isinstance(look, str) else float(look)
-    if share is None or not 0 <= share <= 1:
-        words = " or ".join(LOOKS)
+    known = look in LOOKS if isinstance(look, str) else isinstance(look, Real) and 0 <= look <= 1
+    if not known:
+        words = ", ".join(LOOKS)
         raise OptionError("{0} is {words}, or a number from 0 to 1, not {value!r}", "look", words=words, value=look)
+    share = LOOKS[look] if isinstance(look, str) else float(look)
     if share and preview:
         raise OptionError("{0} and {1} contradict each other: a preview has no detail", "look", "preview")
     return View(region, preview, partial, share)
@@ -895,8 +897,8 @@ def decompress(x: Any, *, model: str | os.PathLike[str] | None = None, **options
         model: weights that the file needs and that are not shipped.
         options: region, the part to decode: left, top, width and height in pixels; preview, a quarter of the width and
             height; partial, whether a truncated file is shown as far as it goes; look, `faithful` (as near to the
-            original as there is), `vivid` (with made-up detail where a small file has lost it) or a number between, 0
-            to 1; max_pixels; device, precision, engine;
+            original as there is), `vivid` (with made-up detail where a small file has lost it), a number between, 0
+            to 1, or `plain` (the codec's synthesis alone); max_pixels; device, precision, engine;
             how the answer is given (`kinds.Written`): kind="numpy" gives an array, kind="pillow" a Pillow image.
 
     Returns:

@@ -121,15 +121,17 @@ TASKS = (
         "compress",
         commands=("compress", "decompress"),
         pipeline="img2img.tasks.compress:Compressor",
-        kinds=("compress", "detail"),
+        kinds=("compress", "detail", "restoration"),
         networks={
             "factorized": "img2img.tasks.compress.model:Codec",
             "hyperprior": "img2img.tasks.compress.hyperprior:HyperpriorCodec",
             "detail": "img2img.tasks.compress.detail:DetailNetwork",
+            "restoration": "img2img.tasks.compress.detail:RestorationNetwork",
         },
         trainings=(
             Training("codec", "img2img.tasks.compress.train:build", "codec-fast"),
             Training("detail", "img2img.tasks.compress.train_detail:build", "codec-vivid"),
+            Training("restoration", "img2img.tasks.compress.train_restoration:build", "codec-restoration"),
         ),
         graphs="img2img.tasks.compress.networks:NETWORKS",
     ),

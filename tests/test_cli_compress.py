@@ -386,9 +386,9 @@ def test_looks_go_from_faithful_to_vivid(model: str) -> None:
         (["--region", "-1,2,5,4"], "'-1,2,5,4' is not X,Y,W,H"),
         (["--region", "1,2,a,4"], "'1,2,a,4' is not X,Y,W,H"),
         (["--region", "1,2,3,4", "--preview"], "--region and --preview contradict each other"),
-        (["--look", "bright"], "'bright' is neither faithful nor vivid nor a number from 0 to 1"),
-        (["--look", "1.5"], "--look is faithful or vivid, or a number from 0 to 1, not 1.5"),
-        (["--look", "nan"], "--look is faithful or vivid, or a number from 0 to 1, not nan"),
+        (["--look", "bright"], "'bright' is none of plain, faithful, vivid and no number from 0 to 1"),
+        (["--look", "1.5"], "--look is plain, faithful, vivid, or a number from 0 to 1, not 1.5"),
+        (["--look", "nan"], "--look is plain, faithful, vivid, or a number from 0 to 1, not nan"),
         (["--look", "0.5", "--preview"], "--look and --preview contradict each other"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from skimage import data as photographs
-from untrained_codec import write_codec, write_detail
+from untrained_codec import write_codec, write_detail, write_restoration
 
 from img2img.checkpoints import load_checkpoint
 from img2img.core.box import Box
@@ -64,6 +64,64 @@ def test_a_look_of_nothing_changes_nothing_and_others_blend(folder: Path, decode
     assert np.abs(half.samples - between)[unclipped].max() <= 1.5
 
 
+@pytest.fixture(scope="module")
+def restoring(folder: Path) -> Decompressor:
+    """What is decoded by it is restored, strangely."""
+    restoration = write_restoration(folder, folder / "untrained.safetensors")
+    make_graphs(restoration, networks_of(load_checkpoint(restoration)))
+    models = [folder / name for name in ("untrained.safetensors", "made-up.safetensors", "restoring.safetensors")]
+    return Decompressor("cpu", models=models, engine="torch")
+
+
+def test_the_faithful_look_is_restored_at_every_rate_and_the_plain_one_is_not(
+    folder: Path, decoder: Decompressor, restoring: Decompressor
+) -> None:
+    for quality in (5, 100):
+        data = file(folder, quality=quality)
+        plain = restoring.decompress(data, view=View(look=None))
+        assert off(plain, decoder.decompress(data)) == 0  # nothing shipped restores what an unknown codec decoded
+        assert off(plain, restoring.decompress(data)) > 5
+        assert (
+            off(restoring.decompress(data, view=View(preview=True)), decoder.decompress(data, view=View(preview=True)))
+            == 0
+        )
+
+
+def test_made_up_detail_takes_the_place_of_what_is_restored(
+    folder: Path, decoder: Decompressor, restoring: Decompressor
+) -> None:
+    data = file(folder)
+    assert off(restoring.decompress(data, view=VIVID), decoder.decompress(data, view=VIVID)) == 0
+    faithful, vivid, half = (
+        restoring.decompress(data, view=View(look=look)).samples.astype(float) for look in (0.0, 1.0, 0.5)
+    )
+    unclipped = (vivid > 0) & (vivid < 255) & (faithful > 0) & (faithful < 255)
+    assert np.abs(half - (faithful + vivid) / 2)[unclipped].max() <= 1.5
+    data = file(folder, quality=80)  # where no detail is made up
+    assert off(restoring.decompress(data, view=VIVID), restoring.decompress(data)) == 0
+
+
+def test_what_is_restored_has_no_seams_in_tiles_nor_regions(
+    folder: Path, restoring: Decompressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = restoring.decompress(file(folder))
+    monkeypatch.setattr(looks, "LEAST", 8)
+    data = file(folder, 208)
+    assert off(restoring.decompress(data), whole) <= 1
+    part = restoring.decompress(data, view=View(region=(17, 200, 120, 37)))
+    assert off(part, Picture(np.ascontiguousarray(whole.samples[200:237, 17:137]))) <= 1
+
+
+def test_an_encoder_reckons_with_what_readers_see(folder: Path, restoring: Decompressor) -> None:
+    compressor = Compressor.from_pretrained(folder / "untrained.safetensors", "cpu", "fp32")
+    compressor.looks = restoring._looks
+    photo = Picture(np.ascontiguousarray(photographs.astronaut()[:96, :128]))
+    coded = compressor.compress(photo, Target(psnr=24))
+    seen = psnr(photo.samples, restoring.decompress(coded.data).samples, data_range=255)
+    assert seen == pytest.approx(coded.facts["psnr"], abs=0.01)
+    assert seen >= 24
+
+
 def test_tiles_leave_no_seam(folder: Path, decoder: Decompressor, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = decoder.decompress(file(folder), view=VIVID)
     assert off(decoder.decompress(file(folder, 208), view=VIVID), whole) <= 1
@@ -94,14 +152,16 @@ def test_a_region_is_cut_out_of_the_vivid_picture(
     assert off(part, Picture(np.ascontiguousarray(whole))) <= 1
 
 
-def test_both_engines_make_the_same_up(folder: Path, decoder: Decompressor) -> None:
+def test_both_engines_add_the_same(folder: Path, decoder: Decompressor, restoring: Decompressor) -> None:
     data = file(folder, 256)
     pytest.importorskip("onnxruntime")
     from img2img.engines.onnx_engine import OnnxEngine
 
     by_onnx = decompressor(folder)
-    by_onnx._details = looks.Details(OnnxEngine(), folder / "made-up.safetensors")  # the codec has no graph
+    by_onnx._looks = looks.Looks(OnnxEngine(), [folder / "made-up.safetensors"])  # the codec has no graph
     assert off(decoder.decompress(data, view=VIVID), by_onnx.decompress(data, view=VIVID)) <= 1
+    by_onnx._looks = looks.Looks(OnnxEngine(), [folder / "restoring.safetensors"])
+    assert off(restoring.decompress(data), by_onnx.decompress(data)) <= 1
 
 
 def test_grey_stays_grey(folder: Path, decoder: Decompressor) -> None:
@@ -121,7 +181,7 @@ def test_files_of_high_rates_and_without_loss_stay_as_they_are(folder: Path, dec
 
 
 def test_looks_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="between 0, faithful, and 1, vivid"):
+    with pytest.raises(ValueError, match="between 0, faithful, and 1, vivid, or None, plain"):
         View(look=1.5)
     with pytest.raises(ValueError, match="a preview has no detail"):
         View(look=1.0, preview=True)
@@ -156,5 +216,5 @@ def test_the_shipped_look_is_crisper_and_of_the_same_brightness(codec: str) -> N
 def test_weights_that_make_detail_up_are_no_codec_and_the_other_way_round(folder: Path) -> None:
     with pytest.raises(WeightsError, match="not a codec"):
         Compressor.from_pretrained(folder / "made-up.safetensors")
-    with pytest.raises(WeightsError, match="not a 'detail'"):
-        looks.Details(TorchEngine("cpu"), folder / "untrained.safetensors")
+    with pytest.raises(WeightsError, match="'factorized' are not those of a look"):
+        looks.Looks(TorchEngine("cpu"), [folder / "untrained.safetensors"])

@@ -12,8 +12,9 @@ from PIL import Image
 from skimage import data as photographs
 
 from img2img.checkpoints import names, weights_file
+from img2img.choices import LOOKS
 from img2img.images import Picture
-from img2img.tasks.compress import Compressor, Decompressor, Target
+from img2img.tasks.compress import Compressor, Decompressor, Target, View
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "decode_i2i.py"
 
@@ -34,9 +35,10 @@ def test_the_example_uses_nothing_of_the_package() -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.parametrize("look", ["plain", *(["faithful"] if names("restoration") else [])])
 @pytest.mark.parametrize("model", names("compress"))
 @pytest.mark.parametrize("kind", ["colour", "grey with alpha", "sixteen bits", "drawing"])
-def test_the_example_decodes_what_we_write(model: str, kind: str, example: ModuleType) -> None:
+def test_the_example_decodes_what_we_write(model: str, kind: str, look: str, example: ModuleType) -> None:
     samples = np.ascontiguousarray(photographs.astronaut()[100:180, 180:285])
     picture = {
         "colour": Picture(samples),
@@ -45,11 +47,12 @@ def test_the_example_decodes_what_we_write(model: str, kind: str, example: Modul
         "drawing": Picture(np.full((40, 50, 3), 99, np.uint8)),
     }[kind]
     data = Compressor.from_pretrained(model, "cpu", "fp32").compress(picture, Target(quality=70)).data
-    ours = Decompressor("cpu", "fp32").decompress(data)
+    ours = Decompressor("cpu", "fp32").decompress(data, view=View(look=LOOKS[look]))
     expected = ours.samples if ours.alpha is None else np.dstack([ours.samples, ours.alpha])
     if picture.bits == 16:
         expected = np.rint(expected / 257)
-    image = example.decode(data, str(weights_file(model)))
+    restoration = [str(weights_file("codec-restoration"))] if look == "faithful" else []
+    image = example.decode(data, str(weights_file(model)), *restoration)
     assert isinstance(image, Image.Image)
     difference = np.abs(np.asarray(image).reshape(expected.shape).astype(int) - expected)
     assert difference.max() <= 1
@@ -62,7 +65,7 @@ def test_the_example_decodes_several_tiles(example: ModuleType) -> None:
     samples = np.ascontiguousarray(photographs.astronaut()[100:164, 180:290])
     data = compressor.compress(Picture(samples)).data
     difference = np.asarray(example.decode(data, str(weights_file("codec-fast")))).astype(int)
-    difference -= Decompressor("cpu", "fp32").decompress(data).samples
+    difference -= Decompressor("cpu", "fp32").decompress(data, view=View(look=None)).samples
     assert np.abs(difference).max() <= 1
 
 

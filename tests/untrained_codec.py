@@ -1,6 +1,6 @@
 """A small codec that has learnt nothing but block transforms, as a file of weights: real files come of it at once.
 
-And a network that makes detail up at random.
+And networks that make detail up, or restore what was lost, at random.
 """
 
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from img2img.checkpoints import save_checkpoint
-from img2img.tasks.compress.detail import DetailNetwork
+from img2img.checkpoints import load_checkpoint, save_checkpoint
+from img2img.tasks.compress.detail import DetailNetwork, RestorationNetwork
 from img2img.tasks.compress.hyperprior import KINDS
 from img2img.tasks.compress.loss import CodecWithPrior
 from img2img.tasks.compress.model import start_as_klt
@@ -51,4 +51,17 @@ def write_detail(folder: Path, name: str = "made-up", noisy: bool = True) -> Pat
     path = folder / f"{name}.safetensors"
     header = {"task": "detail", "name": name, "network": "detail", "config": {"fades": list(detail.fades), **config}}
     save_checkpoint(path, {f"detail.{key}": value for key, value in detail.state_dict().items()}, header)
+    return path
+
+
+def write_restoration(folder: Path, codec: Path, name: str = "restoring") -> Path:
+    """Write NAME.safetensors, a small network that restores strangely what a codec decoded, into a folder."""
+    torch.manual_seed(2)
+    network = RestorationNetwork((8, 12))
+    for parameter in network.net.decoder.up[-1].parameters():
+        torch.nn.init.normal_(parameter, std=0.05)  # it begins as nothing
+    path = folder / f"{name}.safetensors"
+    header = {"task": "restoration", "name": name, "network": "restoration", "config": {"widths": [8, 12]}}
+    header["codecs"] = {codec.stem: load_checkpoint(codec).sha256}
+    save_checkpoint(path, {f"restoration.{key}": value for key, value in network.state_dict().items()}, header)
     return path

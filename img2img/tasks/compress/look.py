@@ -1,66 +1,131 @@
-"""Detail added to what was decoded: the vivid look of a file."""
+"""How a file looks: what networks behind the synthesis add to what it decoded.
+
+faithful: what was lost and can be known (RestorationNetwork). vivid: plausible detail instead where a small file has
+lost it (DetailNetwork). plain: nothing, the synthesis alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from ...checkpoints import load_checkpoint, names
+from ...checkpoints import Checkpoint, load_checkpoint, names
 from ...core.box import Box
-from ...engines import Engine
+from ...engines import Engine, Runner
 from ...errors import WeightsError
 from .grain import grain
-from .networks import DETAIL_NETWORK
-from .shape import DETAIL, FADES
+from .model_file import LoadedCodec
+from .networks import DETAIL_NETWORK, RESTORATION_NETWORK
+from .shape import DETAIL, FADES, RESTORATION
 
-REACH = 3  # latents: detail depends on pixels at most 40 away, and on squares of 8
+REACH = 3  # latents: what is added depends on pixels at most 40 away, and on squares of 8
 LEAST = 64  # latents that parts of a picture have each way at least: what lies around them is computed, too
 
 
-class Details:
-    """A network that makes detail up, ready to run.
+class Looks:
+    """Networks behind the synthesis, made ready when they are first needed.
 
     Args:
-        name_or_file: of its weights; those shipped without.
-        engine: runs it.
+        engine: runs them.
+        models: names or files of weights that take the place of the shipped ones.
 
     Raises:
-        WeightsError: they are missing, damaged or for something else.
+        WeightsError: these are missing, damaged or for something else.
     """
 
-    def __init__(self, engine: Engine, name_or_file: str | Path | None = None) -> None:
-        if name_or_file is None:
-            name_or_file = next(iter(names(DETAIL)), None)
-        if name_or_file is None:
-            raise WeightsError("no weights that make detail up are shipped; `img2img train detail` makes some")
-        checkpoint = load_checkpoint(name_or_file)
-        checkpoint.require(DETAIL)
-        self.fades = tuple(checkpoint.header["config"].get("fades", FADES))
-        self.run = engine.load(checkpoint, DETAIL_NETWORK)
+    def __init__(self, engine: Engine, models: Sequence[str | Path] = ()) -> None:
+        self.engine = engine
+        self._given = {kind_of(name): load_checkpoint(name) for name in models}
+        if others := self._given.keys() - {DETAIL, RESTORATION}:
+            raise WeightsError(f"weights of {' and '.join(map(repr, others))} are not those of a look")
 
-    def at(self, rate: float, share: float) -> Look | None:
-        """What is added to files of a rate in [0, 1]: so much of what the network says; None if that is nothing."""
-        return Look(self, rate, share) if share and rate < self.fades[1] else None
+    def of(self, codec: LoadedCodec, rate: float, share: float | None = 0.0) -> Look | None:
+        """What is added to a codec's files of a rate in [0, 1]: None if nothing is.
+
+        Args:
+            codec: that decodes them.
+            rate: of the file.
+            share: 0 faithful, 1 vivid, between: both; None adds nothing.
+
+        Raises:
+            WeightsError: no weights that make detail up are here.
+        """
+        if share is None:
+            return None
+        made_up = share * self.strength(rate) if share else 0.0
+        added = []
+        if made_up:
+            added.append(Addition(self._detail, share, noisy=True))
+        if made_up < 1 and self.restores(codec) is not None:
+            added.append(Addition(self._restoration, 1 - made_up))
+        return Look(added, rate) if added else None
+
+    def strength(self, rate: float) -> float:
+        """How much of made-up detail is left at a rate, see DetailNetwork.strength."""
+        full, none = self._checkpoint(DETAIL).header["config"].get("fades", FADES)
+        return min(1.0, max(0.0, (none - rate) / (none - full)))
+
+    def restores(self, codec: LoadedCodec) -> Checkpoint | None:
+        """The weights that restore what this very codec decoded, None if there are none.
+
+        Others would not know its errors, and might add their own.
+        """
+        if RESTORATION not in self._given and not names(RESTORATION):
+            return None
+        known = self._checkpoint(RESTORATION).header.get("codecs", {}).values()
+        fits = any(bytes.fromhex(sha256)[:8] == codec.hash for sha256 in known)
+        return self._checkpoint(RESTORATION) if fits else None
+
+    def _checkpoint(self, kind: str) -> Checkpoint:
+        if kind not in self._given:
+            name = next(iter(names(kind)), None)
+            if name is None:
+                raise WeightsError("no weights that make detail up are shipped; `img2img train detail` makes some")
+            self._given[kind] = load_checkpoint(name)
+        return self._given[kind]
+
+    @cached_property
+    def _detail(self) -> Runner:
+        return self.engine.load(self._checkpoint(DETAIL), DETAIL_NETWORK)
+
+    @cached_property
+    def _restoration(self) -> Runner:
+        return self.engine.load(self._checkpoint(RESTORATION), RESTORATION_NETWORK)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What one network adds.
+
+    Args:
+        run: the network.
+        share: how much of it is added.
+        noisy: whether it is given noise.
+    """
+
+    run: Runner
+    share: float
+    noisy: bool = False
 
 
 class Look:
-    """Detail for one file.
+    """What is added to one file.
 
     Args:
-        details: the network.
+        added: by which networks.
         rate: of the file, in [0, 1].
-        share: how much of the detail is added, in [0, 1].
     """
 
-    def __init__(self, details: Details, rate: float, share: float) -> None:
-        self.details, self.share = details, np.float32(share)
-        self.rate = np.full((1, 1, 1, 1), rate, np.float32)
+    def __init__(self, added: Sequence[Addition], rate: float) -> None:
+        self.added, self.rate = added, np.full((1, 1, 1, 1), rate, np.float32)
 
     def __call__(self, x_hat: np.ndarray, top: int, left: int) -> np.ndarray:
-        """A part of a picture with detail.
+        """A part of a picture with what is added to it.
 
         Args:
             x_hat: (3, h, w) float32, not clamped; of whole latents.
@@ -71,19 +136,23 @@ class Look:
             (3, h, w), not clamped.
         """
         _, height, width = x_hat.shape
-        noise = grain(slice(top, top + height), slice(left, left + width))
         decoded = x_hat.clip(0, 1)
-        detail: np.ndarray = self.details.run(decoded[None], self.rate, noise[None, None])[0]
-        return decoded + self.share * detail
+        total = decoded.copy()
+        for addition in self.added:
+            seen = [decoded[None], self.rate]
+            if addition.noisy:
+                seen.append(grain(slice(top, top + height), slice(left, left + width))[None, None])
+            total += np.float32(addition.share) * addition.run(*seen)[0]
+        return total
 
 
-def makes_detail(name_or_file: str | Path) -> bool:
-    """Whether these are weights of a network that makes detail up.
+def kind_of(name_or_file: str | Path) -> str:
+    """What a weight file's header calls its network.
 
     Raises:
-        WeightsError: they are missing or damaged.
+        WeightsError: it is missing or damaged.
     """
-    return load_checkpoint(name_or_file).header.get("network") == DETAIL
+    return str(load_checkpoint(name_or_file).header.get("network"))
 
 
 def large_parts(

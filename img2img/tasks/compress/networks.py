@@ -15,7 +15,7 @@ import numpy as np
 from ...checkpoints import Checkpoint, build
 from ...engines.network import Network
 from ...errors import WeightsError
-from .shape import DETAIL, FACTORIZED, FACTORS, HYPERPRIOR, SCALE
+from .shape import DETAIL, FACTORIZED, FACTORS, HYPERPRIOR, RESTORATION, SCALE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -111,20 +111,30 @@ def _detail_network(checkpoint: Checkpoint) -> nn.Module:
     return build(checkpoint, DETAIL, DetailNetwork)
 
 
+def _restoration_network(checkpoint: Checkpoint) -> nn.Module:
+    from .detail import RestorationNetwork
+
+    return build(checkpoint, RESTORATION, RestorationNetwork)
+
+
 def _decoded(header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, ...]:
-    """A picture of whole blocks, a rate at which detail is added, and noise."""
+    """A picture of whole blocks, a rate at which something is added, and for detail noise."""
     rows, columns = (-(-side // WHOLE) * WHOLE for side in (height, width))
-    rate = random.random((1, 1, 1, 1)) * header["config"]["fades"][1]
+    fades = header["config"].get("fades")
+    rate = random.random((1, 1, 1, 1)) * (fades[1] if fades else 1)
     maps = random.random((1, 3, rows, columns)), rate, random.normal(0, 1, (1, 1, rows, columns))
-    return tuple(x.astype(np.float32) for x in maps)
+    return tuple(x.astype(np.float32) for x in (maps if fades else maps[:2]))
 
 
 WHOLE = 16  # of which sides of what is decoded are multiples
 # x_hat (B, 3, H, W) in [0, 1], rate (B, 1, 1, 1) and noise (B, 1, H, W) to what is to be added to x_hat
 DETAIL_NETWORK = Network(DETAIL, _detail_network, ("x_hat", "rate", "noise"), _decoded, prefix=DETAIL)
+# x_hat and rate alone to what was lost and can be known
+RESTORATION_NETWORK = Network(RESTORATION, _restoration_network, ("x_hat", "rate"), _decoded, prefix=RESTORATION)
 
 NETWORKS = {
     DETAIL: (DETAIL_NETWORK,),
+    RESTORATION: (RESTORATION_NETWORK,),
     FACTORIZED: (ANALYSIS, SYNTHESIS),
     HYPERPRIOR: (ANALYSIS, SYNTHESIS, HYPER_ANALYSIS, REFINE),
 }

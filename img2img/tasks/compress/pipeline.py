@@ -25,11 +25,11 @@ from ...runtime import lock_across_forks
 from .bitstream import LEAST_SIDE, Header, Stream, Tile, read_stream, write_stream
 from .coder import Decoder, Encoder
 from .latents import Group, Latents
-from .look import Details, Look, makes_detail
+from .look import Looks, kind_of
 from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
-from .shape import HYPER_STRIDE
-from .tiles import MARGIN, Transforms, latent_boxes, needed, pixels_of, tile_shape
+from .shape import DETAIL, HYPER_STRIDE, RESTORATION
+from .tiles import MARGIN, Synthesis, analyse, latent_boxes, needed, pixels_of, tile_shape
 
 KMAC_PER_PIXEL = 11.0  # of either transform
 TILE = 1024  # pixels; 64 more or less would do as well
@@ -92,8 +92,9 @@ class View:
         region: x, y, width and height in pixels of what to decode; only the tiles that it touches are.
         preview: a quarter of the size, rounded up, from the first layers of each tile.
         partial: of a truncated file show what is there: soft where layers are missing, grey where tiles are.
-        look: how much of made-up detail is added to files of low rates: 0, as near to the original as there is, to 1,
-            as a photograph looks. What is stored without loss stays as it is.
+        look: 0, as near to the original as there is, to 1, as a photograph looks: so much of made-up detail is added
+            to files of low rates. None: the synthesis alone, as the paper has it. What is stored without loss stays as
+            it is.
 
     Raises:
         ValueError: a region and a preview at once, or a region without pixels; a look beyond 0 ... 1, or of a preview.
@@ -102,11 +103,11 @@ class View:
     region: tuple[int, int, int, int] | None = None
     preview: bool = False
     partial: bool = False
-    look: float = 0.0
+    look: float | None = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.look <= 1:
-            raise ValueError("a look is between 0, faithful, and 1, vivid")
+        if self.look is not None and not 0 <= self.look <= 1:
+            raise ValueError("a look is between 0, faithful, and 1, vivid, or None, plain")
         if self.look and self.preview:
             raise ValueError("a preview has no detail that a look could change")
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
@@ -154,7 +155,7 @@ class Compressor:
 
     def __init__(self, model: LoadedCodec, tile: int = TILE, steps: int = STEPS) -> None:
         self.model, self.tile, self.steps = model, tile, steps
-        self.transforms = Transforms(model)
+        self.looks = Looks(model.engine)
         _ = model.analysis  # made ready now: if the weights are damaged, that is no fault of a picture
 
     @classmethod
@@ -256,7 +257,7 @@ class _Coding:
     """One picture on its way into a file: transformed once, quantised as often as a target asks for."""
 
     def __init__(self, compressor: Compressor, picture: Picture, effort: int) -> None:
-        self.model, self.transforms = compressor.model, compressor.transforms
+        self.model, self.looks = compressor.model, compressor.looks
         self.picture, self.effort = picture, effort
         self.tile = tile_shape(picture.width, picture.height, compressor.tile)
         self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.stride)
@@ -313,7 +314,11 @@ class _Coding:
         )
 
     def _analyse(self, box: Box) -> np.ndarray:
-        return self.transforms.analyse(self.picture, box)
+        return analyse(self.model, self.picture, box)
+
+    def _synthesis(self, rate: int) -> Synthesis:
+        """What a reader of the file sees, faithfully."""
+        return Synthesis(self.model, self.looks.of(self.model, rate / RATES))
 
     def _quantised(self, rate: int) -> Iterator[list[Latents]]:
         for i, row in enumerate(self.boxes):
@@ -330,19 +335,20 @@ class _Coding:
         step, _ = self.model.coding.steps(rate)
         if not self.effort or not latents.off_centre(y, step) < CENTRED:
             return latents
-        return self.model.coding.choose(y - self._fading(latents, box, step), rate, self.effort)
+        return self.model.coding.choose(y - self._fading(latents, box, rate), rate, self.effort)
 
-    def _fading(self, latents: Latents, box: Box, step: np.ndarray) -> np.ndarray:
+    def _fading(self, latents: Latents, box: Box, rate: int) -> np.ndarray:
         """How far latents (M, h, w) are from the middle of their bins once a tile is decoded and analysed anew.
 
         0 beside other tiles: what is decoded there depends on these.
         """
-        stride, picture, reach = self.model.stride, self.picture, 2 * MARGIN
+        synthesis, (step, _) = self._synthesis(rate), self.model.coding.steps(rate)
+        stride, picture, reach = self.model.stride, self.picture, MARGIN + synthesis.margin
         sides = [(box.top, box.bottom, picture.height), (box.left, box.right, picture.width)]
         height, width = (min(end * stride, side) - begin * stride for begin, end, side in sides)
         alone = Picture(np.empty((height, width, picture.channels), picture.samples.dtype))
         whole = Box(0, box.height, 0, box.width)
-        for place, samples in decoded(self.transforms, [latents.y_hat], [[whole]], alone):
+        for place, samples in decoded(synthesis, [latents.y_hat], [[whole]], alone):
             alone.samples[place] = samples
         rows, columns = (
             slice(reach if begin else 0, end - begin - (reach if end * stride < side else 0))
@@ -350,7 +356,7 @@ class _Coding:
         )
         off = np.zeros_like(latents.y_hat)
         middle = latents.expected + latents.symbols * step
-        off[:, rows, columns] = (self.transforms.analyse(alone, whole) - middle)[:, rows, columns]
+        off[:, rows, columns] = (analyse(self.model, alone, whole) - middle)[:, rows, columns]
         return off
 
     def _tile(self, latents: Latents) -> Tile:
@@ -391,7 +397,7 @@ class _Coding:
         picture = self.picture
         bands = (np.concatenate([latents.y_hat for latents in row], 2) for row in self._quantised(rate))
         squares = 0.0
-        for place, samples in decoded(self.transforms, bands, self.boxes, picture):
+        for place, samples in decoded(self._synthesis(rate), bands, self.boxes, picture):
             original = picture.samples[place]
             squares += float(np.square(original.astype(np.float64) - samples).sum())
         mse = squares / picture.samples.size
@@ -467,6 +473,7 @@ class _Annealed(_Coding):
             rate / RATES,
             self.steps,
             self.tune,
+            self.looks.restores(model),
             model.engine.device,
             lambda step: progress.report(number * self.steps + step, total),
         )
@@ -495,8 +502,8 @@ class Decompressor:
     Args:
         device: auto, cpu, cuda or mps.
         precision: auto (fp32: bf16 moves pixels by up to three grey levels), fp32 or bf16, of the synthesis.
-        models: further weights that files may need: names or files. Shipped ones are found without. One of them may be
-            of a network that makes detail up; it then takes the place of the shipped one.
+        models: further weights that files may need: names or files. Shipped ones are found without. Those of a network
+            that makes detail up, or restores what was lost, take the place of the shipped ones.
         engine: auto (what gives the result soonest), torch or onnx.
         pictures: how many are to come, for engine auto.
 
@@ -515,11 +522,10 @@ class Decompressor:
     ) -> None:
         precision = "fp32" if precision == "auto" else precision
         self.engine = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
-        detail = [name for name in models if makes_detail(name)]
-        codecs = (load_codec(name, self.engine) for name in models if name not in detail)
+        behind = [name for name in models if kind_of(name) in (DETAIL, RESTORATION)]
+        codecs = (load_codec(name, self.engine) for name in models if name not in behind)
         self._loaded = {model.hash: model for model in codecs}
-        self._detail = detail[-1] if detail else None
-        self._details: Details | None = None
+        self._looks = Looks(self.engine, behind)
 
     def decompress(self, data: bytes, max_pixels: int = MAX_PIXELS, view: View = WHOLE) -> Picture:
         """The picture in a file, of the size, bits, alpha and metadata that it had.
@@ -562,8 +568,10 @@ class Decompressor:
         boxes = latent_boxes(stream.width, stream.height, stream.tile, model.stride)
         tiles = dict(zip((box for row in boxes for box in row), stream.tiles, strict=True))
         area = _latents_of(place, model.stride)
-        transforms = Transforms(model, self._look(stream.rate / RATES, view.look))
-        chosen = needed(boxes, area, transforms.margin)
+        with _loading:
+            look = self._looks.of(model, stream.rate / RATES, None if view.preview else view.look)
+        synthesis = Synthesis(model, look)
+        chosen = needed(boxes, area, synthesis.margin)
         facts["tiles"] = sum(map(len, chosen))
         bands = (
             np.concatenate([_decode_tile(tiles[box], model, box, stream, layers) for box in row], 2) for row in chosen
@@ -571,18 +579,10 @@ class Decompressor:
         reduce = PREVIEW if view.preview else 1
         height, width = (-(-(part.stop - part.start) // reduce) for part in place)
         samples = np.empty((height, width, stream.channels), np.dtype(f"u{stream.bits // 8}"))
-        for where, pixels in decoded(transforms, bands, chosen, stream, place, reduce):
+        for where, pixels in decoded(synthesis, bands, chosen, stream, place, reduce):
             samples[where] = pixels
             progress.report(where[0].stop, height)
         return samples
-
-    def _look(self, rate: float, share: float) -> Look | None:
-        if not share:
-            return None
-        with _loading:
-            if self._details is None:
-                self._details = Details(self.engine, self._detail)
-        return self._details.at(rate, share)
 
     def _model(self, header: Header) -> LoadedCodec:
         with _loading:
@@ -669,7 +669,7 @@ class _Format(Protocol):
 
 
 def decoded(
-    transforms: Transforms,
+    synthesis: Synthesis,
     bands: Iterable[np.ndarray],
     boxes: list[list[Box]],
     format: _Format,
@@ -679,19 +679,19 @@ def decoded(
     """Samples (h, w, C) of each tile, as integers, and where in the result they belong.
 
     Args:
-        transforms: of the codec.
+        synthesis: of the codec.
         bands: y_hat of each row of `boxes`.
         boxes: tiles, all that the place needs.
         format: of the picture.
         place: what of the picture to make; all without.
         reduce: by how much smaller the result is.
     """
-    size = transforms.codec.stride // reduce
+    size = synthesis.codec.stride // reduce
     rows, columns = place or (slice(0, format.height), slice(0, format.width))
     top, bottom, left, right = (side // reduce for side in (rows.start, rows.stop, columns.start, columns.stop))
     bottom, right = -(-rows.stop // reduce), -(-columns.stop // reduce)
-    area = _latents_of((rows, columns), transforms.codec.stride)
-    for box, x_hat in transforms.synthesise(bands, boxes, area, reduce):
+    area = _latents_of((rows, columns), synthesis.codec.stride)
+    for box, x_hat in synthesis(bands, boxes, area, reduce):
         first, begin = box.top * size, box.left * size
         part = Box(first, box.bottom * size, begin, box.right * size).common(Box(top, bottom, left, right))
         assert part is not None  # a box holds a pixel of the place at least

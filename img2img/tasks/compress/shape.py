@@ -1,6 +1,7 @@
 """What the networks of a codec look like where their weight file does not say otherwise. Imports nothing."""
 
-FACTORIZED, HYPERPRIOR, DETAIL = "factorized", "hyperprior", "detail"  # what a weight file's header calls its network
+# What a weight file's header calls its network.
+FACTORIZED, HYPERPRIOR, DETAIL, RESTORATION = "factorized", "hyperprior", "detail", "restoration"
 FACTORS = (4, 2, 2)  # by which each stage divides the size
 SLICES = (16, 16, 32, 64, 128)  # channels of the latents that are coded together
 HYPER_STRIDE = 4  # latents per hyper-latent, each way

@@ -53,11 +53,21 @@ def needed(boxes: list[list[Box]], area: Box, margin: int = MARGIN) -> list[list
     return [row for row in rows if row]
 
 
-class Transforms:
-    """A codec's g_a and g_s, applied to tiles of pictures.
+def analyse(codec: LoadedCodec, picture: Picture, box: Box) -> np.ndarray:
+    """y (M, h, w) float32, of a box of a picture's latents: g_a, with what surrounds it."""
+    stride = codec.stride
+    whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
+    around = pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)
+    y: np.ndarray = codec.analysis(around[None])[0]
+    top, left = min(MARGIN, box.top), min(MARGIN, box.left)
+    return y[:, top : top + box.height, left : left + box.width]
+
+
+class Synthesis:
+    """A codec's g_s and what is added behind it, applied to tiles of pictures.
 
     Args:
-        codec: whose transforms.
+        codec: whose synthesis.
         look: what is added to what g_s makes, if anything is.
 
     Attributes:
@@ -68,16 +78,7 @@ class Transforms:
         self.codec, self.look = codec, look
         self.margin = MARGIN if look is None else MARGIN + REACH
 
-    def analyse(self, picture: Picture, box: Box) -> np.ndarray:
-        """y (M, h, w) float32, of a box of latents."""
-        stride = self.codec.stride
-        whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
-        around = pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)
-        y: np.ndarray = self.codec.analysis(around[None])[0]
-        top, left = min(MARGIN, box.top), min(MARGIN, box.left)
-        return y[:, top : top + box.height, left : left + box.width]
-
-    def synthesise(
+    def __call__(
         self, bands: Iterable[np.ndarray], boxes: list[list[Box]], area: Box, reduce: int = 1
     ) -> Iterator[tuple[Box, np.ndarray]]:
         """Pixels of an area, tile by tile, from bands of latents one below the other.

@@ -1,6 +1,5 @@
 """Training data, validation and shipping of the network that makes detail up."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,13 @@ from torch import Generator, Tensor, nn
 from ...checkpoints import load_checkpoint, save_checkpoint
 from ...core.descriptor import Descriptor
 from ...core.patch_gan import PatchDiscriminator
-from ...data.patches import PatchSource
 from ...descriptors.by_name import load_descriptor
 from ...errors import TrainingError
 from ...metrics import psnr8
-from ...runtime import placed
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
+from .decoded_crops import PERIOD, Decoded, DecodedBatch, DecodedCrops, with_tuples
 from .detail import DetailNetwork
 from .detail_loss import (
     DetailBatch,
@@ -30,30 +28,10 @@ from .detail_loss import (
     texture_errors,
     tint,
 )
-from .hyperprior import KINDS, HyperpriorCodec
-from .loss import CodecWithPrior
-from .prior import FactorizedPrior
 from .shape import DETAIL
-from .train import go_on_from, whole_blocks
 
 JUDGED = (("codec-best", 0.0), ("codec-best", 0.2), ("codec-best", 0.4), ("codec-fast", 0.1))  # codec and rate
 HELD_OUT = 12  # crops that are judged, of those held out
-PERIOD = 32  # of which sides of judged crops are multiples
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """`[data]` of a recipe: what pictures are decoded from.
-
-    Args:
-        codecs: weights of codecs, each drawn as often.
-        power: how much more often low rates are drawn: shares of the range are raised to it.
-        dead: dead zone of the rounding, see CodecWithPrior.
-    """
-
-    codecs: tuple[str, ...] = ("codec-best", "codec-fast")
-    power: float = 1.7
-    dead: float = 0.1
 
 
 def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
@@ -68,7 +46,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
     recipe.refuse("repeat")
     try:
         detail = DetailNetwork(**recipe.model)
-        decoded, worth = Decoded(**_with_tuples(recipe.data)), Worth(**_with_tuples(recipe.objective))
+        decoded, worth = Decoded(**with_tuples(recipe.data)), Worth(**with_tuples(recipe.objective))
         discriminator = PatchDiscriminator(6, worth.patch, worth.width, "spectral") if worth.gan else None
         if recipe.init:
             detail.load_state_dict(load_checkpoint(recipe.init).part(DETAIL))
@@ -77,35 +55,12 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
     if any(phase.patch % PERIOD for phase in recipe.phases):
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
     source, crops = load_photographs(recipe, data, device)
-    codecs = {name: frozen_codec(name, decoded.dead, device) for name in decoded.codecs}
+    coded = DecodedCrops(source, decoded, detail.fades[1] if detail.fades else 1.0, device)
     if recipe.teacher:
         descriptor = load_descriptor("vgg19", Path(recipe.teacher), device, normalised=False)
     else:
         descriptor = load_descriptor("vgg-slim", device=device)
-    return DetailTask(detail, discriminator, descriptor, recipe, worth, decoded, codecs, source, crops)
-
-
-def _with_tuples(entries: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()}
-
-
-def frozen_codec(name: str, dead: float, device: torch.device) -> CodecWithPrior:
-    """A codec as it is used.
-
-    Raises:
-        TrainingError: its weights are not those of a codec.
-        WeightsError: they cannot be loaded.
-    """
-    checkpoint = load_checkpoint(name)
-    kind = KINDS.get(str(checkpoint.header.get("network")))
-    if kind is None:
-        raise TrainingError(f"weights {name} are not those of a codec")
-    codec = kind(**(checkpoint.header.get("config") or {}))
-    densities = codec.log_hyper_step.shape[1] if isinstance(codec, HyperpriorCodec) else codec.latents
-    model = CodecWithPrior(codec, FactorizedPrior(torch.ones(densities)), dead)
-    if not go_on_from(model, checkpoint):
-        raise TrainingError(f"weights {name} do not fit the model that their header describes")
-    return placed(model.eval().requires_grad_(False), device)
+    return DetailTask(detail, discriminator, descriptor, recipe, worth, decoded, coded, crops)
 
 
 class DetailTask:
@@ -119,45 +74,27 @@ class DetailTask:
         recipe: Recipe,
         worth: Worth,
         decoded: Decoded,
-        codecs: dict[str, CodecWithPrior],
-        source: PatchSource,
-        crops: list[Tensor],
+        crops: DecodedCrops,
+        held_out: list[Tensor],
     ) -> None:
         self.model: nn.Module = detail
-        self.recipe, self.worth, self.decoded, self.codecs = recipe, worth, decoded, codecs
-        self.source, self.descriptor = source, descriptor
-        self.highest = detail.fades[1]
+        self.recipe, self.worth, self.decoded, self.crops = recipe, worth, decoded, crops
+        self.descriptor = descriptor
         gan = recipe.loss or "hinge"
         first = DetailObjective(detail, descriptor, worth, discriminator, gan)
         self.objectives: dict[str, nn.Module] = {"detail": first}
         if discriminator is not None:
             self.objectives["discriminator"] = DetailDiscriminatorObjective(discriminator, first, gan)
-        crops = [whole_blocks(crop, PERIOD) for crop in crops[:: -(-len(crops) // HELD_OUT)]]
+        held_out = held_out[:: -(-len(held_out) // HELD_OUT)]
+        judged = [(codec, rate) for codec, rate in JUDGED if codec in decoded.codecs]
         self.held_out = [
-            (codec, rate, [self.coded(codec, crop, torch.tensor([rate], device=crop.device)) for crop in crops])
-            for codec, rate in JUDGED
-            if codec in codecs
-        ] or [
-            (codec, 0.1, [self.coded(codec, crop, torch.tensor([0.1], device=crop.device)) for crop in crops])
-            for codec in codecs
+            (codec, rate, [_with_noise(batch) for batch in crops.judged(held_out, codec, rate)])
+            for codec, rate in judged or [(codec, 0.1) for codec in decoded.codecs]
         ]
-
-    @torch.no_grad()
-    def coded(self, codec: str, x: Tensor, rate: Tensor, generator: Generator | None = None) -> DetailBatch:
-        """Pictures (B, 3, H, W), and what a codec leaves of them at rates (B,)."""
-        generator = generator or Generator(x.device).manual_seed(0)
-        x_hat = self.codecs[codec](x, rate)[0].float().clamp(0, 1)
-        noise = torch.rand(len(x), 1, *x.shape[-2:], generator=generator, device=x.device)
-        return DetailBatch(x, x_hat, rate.view(-1, 1, 1, 1), (noise * 2 - 1) * 3**0.5)
 
     def batch(self, patch: int, n: int, generator: Generator) -> DetailBatch:
         """Crops by one of the codecs, each at a rate of its own, low ones more often."""
-        names = list(self.codecs)
-        name = names[int(torch.randint(len(names), (1,), generator=generator, device=generator.device))]
-        x = self.source.sample(n, patch, generator)
-        order = torch.randperm(n, generator=generator, device=x.device)
-        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
-        return self.coded(name, x, self.highest * share**self.decoded.power, generator)
+        return _with_noise(self.crops.batch(patch, n, generator), generator)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """For each of JUDGED what is seen of it, before and with detail; score: the mean loss saved, without the GAN's.
@@ -198,8 +135,16 @@ class DetailTask:
         header = {
             "task": DETAIL,
             "network": DETAIL,
-            "config": {"fades": list(detail.fades), **self.recipe.model},
+            "config": {"fades": list(detail.fades or ()), **self.recipe.model},
             "codecs": list(self.decoded.codecs),
             "range": "sRGB in [0, 1]",
         } | provenance(self.recipe, facts)
         save_checkpoint(path, {f"{DETAIL}.{k}": v for k, v in tensors.items()}, header)
+
+
+def _with_noise(batch: DecodedBatch, generator: Generator | None = None) -> DetailBatch:
+    """What detail is learnt from; the same noise each time without a generator."""
+    x = batch.x
+    generator = generator or Generator(x.device).manual_seed(0)
+    noise = torch.rand(len(x), 1, *x.shape[-2:], generator=generator, device=x.device)
+    return DetailBatch(*batch, noise=(noise * 2 - 1) * 3**0.5)

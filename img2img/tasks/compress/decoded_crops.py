@@ -1,0 +1,111 @@
+"""What networks behind a codec are trained on: crops, and what a codec leaves of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ...checkpoints import load_checkpoint
+from ...data.patches import PatchSource
+from ...errors import TrainingError
+from ...runtime import placed
+from .hyperprior import KINDS, HyperpriorCodec
+from .loss import CodecWithPrior
+from .prior import FactorizedPrior
+from .train import go_on_from, whole_blocks
+
+PERIOD = 32  # of which sides of crops are multiples
+
+
+class DecodedBatch(NamedTuple):
+    """Pictures, and what a codec left of them.
+
+    Args:
+        x: (B, 3, H, W), pictures in [0, 1].
+        x_hat: what a codec decoded, in [0, 1].
+        rate: (B, 1, 1, 1), at which it coded.
+    """
+
+    x: Tensor
+    x_hat: Tensor
+    rate: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`[data]` of a recipe: what pictures are decoded from.
+
+    Args:
+        codecs: weights of codecs, each drawn as often.
+        power: how much more often low rates are drawn: shares of the range are raised to it.
+        dead: dead zone of the rounding, see CodecWithPrior.
+    """
+
+    codecs: tuple[str, ...] = ("codec-best", "codec-fast")
+    power: float = 1.7
+    dead: float = 0.1
+
+
+class DecodedCrops:
+    """Crops of photographs, coded and decoded as they are drawn.
+
+    Args:
+        source: of the crops.
+        decoded: by which codecs, at which rates.
+        highest: rate that is drawn, in [0, 1].
+        device: where codecs compute.
+
+    Raises:
+        TrainingError: weights that are not those of a codec.
+        WeightsError: they cannot be loaded.
+    """
+
+    def __init__(self, source: PatchSource, decoded: Decoded, highest: float, device: torch.device) -> None:
+        self.source, self.power, self.highest = source, decoded.power, highest
+        self.codecs = {name: frozen_codec(name, decoded.dead, device) for name in decoded.codecs}
+
+    @torch.no_grad()
+    def coded(self, codec: str, x: Tensor, rate: Tensor) -> DecodedBatch:
+        """Pictures (B, 3, H, W), and what a codec leaves of them at rates (B,)."""
+        x_hat = self.codecs[codec](x, rate)[0].float().clamp(0, 1)
+        return DecodedBatch(x, x_hat, rate.view(-1, 1, 1, 1))
+
+    def batch(self, patch: int, n: int, generator: Generator) -> DecodedBatch:
+        """Crops by one of the codecs, each at a rate of its own, one from each n-th of the range."""
+        names = list(self.codecs)
+        name = names[int(torch.randint(len(names), (1,), generator=generator, device=generator.device))]
+        x = self.source.sample(n, patch, generator)
+        order = torch.randperm(n, generator=generator, device=x.device)
+        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
+        return self.coded(name, x, self.highest * share**self.power)
+
+    def judged(self, crops: Sequence[Tensor], codec: str, rate: float) -> list[DecodedBatch]:
+        """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate."""
+        whole = (whole_blocks(crop, PERIOD) for crop in crops)
+        return [self.coded(codec, crop, torch.tensor([rate], device=crop.device)) for crop in whole]
+
+
+def with_tuples(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's entries as dataclasses have them: tuples for lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()}
+
+
+def frozen_codec(name: str, dead: float, device: torch.device) -> CodecWithPrior:
+    """A codec as it is used.
+
+    Raises:
+        TrainingError: its weights are not those of a codec.
+        WeightsError: they cannot be loaded.
+    """
+    checkpoint = load_checkpoint(name)
+    kind = KINDS.get(str(checkpoint.header.get("network")))
+    if kind is None:
+        raise TrainingError(f"weights {name} are not those of a codec")
+    codec = kind(**(checkpoint.header.get("config") or {}))
+    densities = codec.log_hyper_step.shape[1] if isinstance(codec, HyperpriorCodec) else codec.latents
+    model = CodecWithPrior(codec, FactorizedPrior(torch.ones(densities)), dead)
+    if not go_on_from(model, checkpoint):
+        raise TrainingError(f"weights {name} do not fit the model that their header describes")
+    return placed(model.eval().requires_grad_(False), device)

@@ -1,0 +1,91 @@
+"""What a codec lost, brought back by squared error: its network, its training, its graph, its latents."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as photographs
+from untrained_codec import write_codec, write_restoration
+
+from img2img.checkpoints import load_checkpoint, read_header
+from img2img.engines.graphs import TOLERANCE, make_graphs
+from img2img.errors import TrainingError
+from img2img.images import Picture, write_picture
+from img2img.register import networks_of
+from img2img.tasks.compress.annealing import annealed
+from img2img.tasks.compress.detail import RestorationNetwork
+from img2img.training.run import train
+
+RECIPE = """
+name = "tiny"
+task = "restoration"
+steps = 40
+lr = 1e-2
+warmup = 0
+ema = 0.5
+every = 20
+precision = "fp32"
+phases = [{ until = 1.0, patch = 64, batch = 2 }]
+[model]
+widths = [8, 8]
+[data]
+codecs = ["codec-fast"]
+power = 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(3):
+        write_picture(Picture(photographs.astronaut()[100 * i : 100 * i + 80, 100:190]), folder / f"{i}.png", "png")
+    return folder
+
+
+def test_it_begins_as_nothing_and_helps_at_every_rate() -> None:
+    network = RestorationNetwork((8, 12))
+    x_hat, rates = torch.rand(3, 3, 32, 40), torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1)
+    assert not network(x_hat, rates).any()
+    for parameter in network.net.decoder.up[-1].parameters():
+        torch.nn.init.normal_(parameter)
+    added = network(x_hat, rates)
+    assert added.shape == x_hat.shape
+    assert bool(added.flatten(1).any(1).all())
+
+
+def test_onnxruntime_restores_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = write_restoration(tmp_path, write_codec(tmp_path))
+    (agreement,) = make_graphs(path, networks_of(load_checkpoint(path))).values()
+    assert agreement.difference <= TOLERANCE
+
+
+def test_it_learns_and_names_the_files_of_the_codecs_that_it_knows(tmp_path: Path, photos: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE)
+    best = train("restoration", photos, recipe, out=tmp_path / "run", device="cpu")
+    header = read_header(best)
+    assert (header["task"], header["network"]) == ("restoration", "restoration")
+    assert header["codecs"] == {"codec-fast": load_checkpoint("codec-fast").sha256}
+    assert header["training"]["validation"]["score"] > 0  # decibels: even after so few steps
+
+
+def test_what_does_not_fit_is_said(tmp_path: Path, photos: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    for line, instead, message in (
+        ("patch = 64", "patch = 48", "multiples of 32"),
+        ("widths = [8, 8]", "depths = [8, 8]", "depths"),
+        ("power = 1.0", "power = 1.0\n[objective]\ngan = 1", "has no use for objective"),
+    ):
+        recipe.write_text(RECIPE.replace(line, instead))
+        with pytest.raises(TrainingError, match=message):
+            train("restoration", photos, recipe, out=tmp_path / "run", device="cpu")
+
+
+def test_latents_are_sought_for_what_readers_see(tmp_path: Path) -> None:
+    codec = load_checkpoint(write_codec(tmp_path))
+    restoration = load_checkpoint(write_restoration(tmp_path, tmp_path / "untrained.safetensors"))
+    x = np.ascontiguousarray(photographs.astronaut()[:64, :64].transpose(2, 0, 1)).astype(np.float32) / 255
+    plain, restored = (annealed(codec, x, (64, 64), 0.5, 12, restoration=weights)[0] for weights in (None, restoration))
+    assert not np.array_equal(plain, restored)
