@@ -115,14 +115,14 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     """
     files = picture_files(settings.data, settings.limit)
     eyes = _eyes(settings)
-    coders = dict(_coders(settings))
+    by_name = dict(coders(settings))
     seen: list[Seen] = []
     shown: dict[float, list[dict[str, Pixels]]] = {rate: [] for rate in settings.rates}
     crowds: dict[tuple[float, str], Crowd] = {}
     for file in files:
         pixels = read_8_bits(file)
         wanted = eyes(pixels)
-        fits = {name: coder(pixels) for name, coder in coders.items()}
+        fits = {name: coder(pixels) for name, coder in by_name.items()}
         for rate in settings.rates:
             row = {ORIGINAL: pixels}
             found = {ORIGINAL: wanted}
@@ -153,7 +153,8 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
     return record
 
 
-def _coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
+def coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
+    """What makes the best file of so many bytes, by name: ours, faithfully and vividly, and the peers."""
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):

@@ -354,6 +354,42 @@ def codec_seen(models: tuple[str, ...], **settings: Any) -> None:
     codec_equal_bytes.run(codec_equal_bytes.Settings(models=models or None, **settings), echo=click.echo)
 
 
+@bench.command("codec-blind")
+@_data
+@click.option(
+    "--model",
+    "models",
+    type=options.WeightsName("compress"),
+    multiple=True,
+    default=("codec-best",),
+    show_default=True,
+    help="Our codecs, faithful and vivid; may be given several times.",
+)
+@click.option("--rate", type=options.Positive(), default=0.25, show_default=True, help="Bits per pixel of each file.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=10, show_default=True, help="Only the first pictures, by name."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order, and of A and B.")
+@click.option(
+    "--answers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Count these answers, a line each: the sheet's number, and A, B or =. May be given several times.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the sheets, of their key, and of what was counted.",
+)
+@debug
+def codec_blind(models: tuple[str, ...], **settings: Any) -> None:
+    """Pictures by two codecs at equal bytes, without names: which is better? First sheets, then answers counted."""
+    from img2img.benchmarks import codec_blind
+
+    codec_blind.run(codec_blind.Settings(models=models, **settings), echo=click.echo)
+
+
 @bench.command("codec-rounds")
 @_data
 @_codecs
