@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack, cast
@@ -32,7 +32,7 @@ from .images import (
 )
 from .images.picture import in_sixteen_bits
 from .keeping import KEEP, Keeping
-from .kinds import Given, Written, answer, given, output_path, put, refuse_address
+from .kinds import Given, Written, answer, check_written, given, output_path, put, refuse_address
 from .operations import Apply, ForFile, Operation, changed, of_images, refuse
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ C = TypeVar("C", bound="_Task")
 GREY_LEVELS = 255
 COMPRESSED = ".i2i"
 COMPUTING = ("device", "precision", "engine", "tile")
-MEANS = COMPUTING[:3]  # of textures
+MEANS = COMPUTING[:3]  # where there are no tiles, or the file has its own
 TARGETS = ("quality", "bpp", "psnr", "max_bytes")  # of a compressed file
+COMPRESSING = {*TARGETS, "effort", "tune", "output", "overwrite"}
 LONGEST_HEADER = 100  # bytes
 NONE_FOUND = 0.5  # grey levels: what rounding to 8 bits alone may be taken for
 
@@ -64,12 +65,26 @@ def in_our_words() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
+def check_numbers(**values: Any) -> None:
+    """Whether what should be numbers are; None is as if not given.
+
+    Raises:
+        OptionError: one is none.
+    """
+    for name, value in values.items():
+        if value is not None and (not isinstance(value, Real) or isinstance(value, bool)):
+            raise OptionError("{0} is a number, not {value!r}", name, value=value)
+
+
 class _Task:
     """A task with its network.
 
     Args:
         pipeline: of tasks/.
     """
+
+    computed: tuple[str, ...] = COMPUTING  # what from_pretrained takes besides the weights
+    options: tuple[str, ...] = ()  # of a call, besides how the answer is given
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -86,6 +101,10 @@ class _Task:
         Raises:
             Img2ImgError: the weights are missing, damaged or for another task; the device is not there.
         """
+        if unknown := computing.keys() - {*cls.computed, "models", "pictures"}:
+            raise OptionError(f"no option {min(unknown)!r} here; where and how is said by {', '.join(cls.computed)}")
+        if not isinstance(computing.get("tile"), int | None):
+            raise OptionError("{0} is a number of pixels, or None, not {value!r}", "tile", value=computing["tile"])
         with in_our_words():
             return cls(cls._load(computing if model is None else {"name_or_file": model, **computing}))
 
@@ -117,6 +136,7 @@ class _Pictures(_Task):
     suffix = ""
 
     def _answer(self, x: Any, written: Written, for_file: ForFile) -> Any:
+        check_written(written, *self.options)
         with in_our_words():
             was = given(x)
             return answer(changed(was.frames, for_file)[0], was, self.suffix, written)
@@ -146,6 +166,7 @@ class Denoiser(_Pictures):
     """
 
     suffix = "_denoised"
+    options = ("sigma", *Denoised.__annotations__)
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
@@ -164,7 +185,7 @@ class Denoiser(_Pictures):
         sigma = options.get("sigma", "auto")
         if sigma == "auto":
             return
-        if not 0 <= sigma <= GREY_LEVELS:
+        if not isinstance(sigma, int | float | np.number) or not 0 <= sigma <= GREY_LEVELS:
             raise OptionError("{0} is auto or a number of grey levels from 0 to {most}, not {value!r}", "sigma",
                               most=GREY_LEVELS, value=sigma)  # fmt: skip
         if header.get("network") == "blind":
@@ -207,6 +228,7 @@ class Denoiser(_Pictures):
 
     def _for_file(self, sigma: float | Literal["auto"], how: dict[str, Any]) -> ForFile:
         self.check(self.pipeline.checkpoint.header, {"sigma": sigma})
+        check_numbers(**{name: value for name, value in how.items() if name != "tta"})
 
         def find(image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
             """Each frame by itself: what a blind network finds in it is all that it needs."""
@@ -249,6 +271,7 @@ class Translator(_Pictures):
     """
 
     suffix = "_translated"
+    options = ("seed", "noise", "hint", "hints")
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
@@ -284,6 +307,7 @@ class Translator(_Pictures):
         **written: Unpack[Written],
     ) -> Any:
         """Translate a picture; see `translate`."""
+        check_written(written, *self.options)
         with in_our_words():
             was = given(x)
             frames = changed(self._drawn(was.frames), self._for_file(seed, noise, hint, hints))[0]
@@ -309,6 +333,7 @@ class Translator(_Pictures):
     def _for_file(self, seed: int, noise: bool, hint: Sequence[Any], hints: Any) -> ForFile:
         from .tasks.translate.drawings import unlike_drawings
 
+        check_numbers(seed=seed)
         _hinted(self.pipeline.takes_hints, hint, hints)
         known = hints_of(hint, hints)
 
@@ -415,6 +440,8 @@ class Compressor(_Task):
         (40, 50, 3)
     """
 
+    computed = MEANS
+
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
         from .tasks.compress import Compressor as Pipeline
@@ -501,6 +528,8 @@ def _check_search(effort: int, tune: str) -> None:
         OptionError: it makes none.
         Img2ImgError: a package is missing.
     """
+    if effort not in (0, 1, 2):
+        raise OptionError("{0} is 0, 1 or 2, not {value!r}", "effort", value=effort)
     if tune not in TUNES:
         raise OptionError("{0} is {words}, not {value!r}", "tune", words=" or ".join(TUNES), value=tune)
     if tune != TUNES[0] and effort < 2:
@@ -528,6 +557,9 @@ def _only(frames: Frames) -> Picture:
 
 class Decompressor(_Task):
     """Makes pictures of `.i2i` files."""
+
+    computed = MEANS
+    options = ("region", "preview", "partial", "look", "max_pixels")
 
     @classmethod
     def from_pretrained(cls, model: str | Path | None = None, **computing: Any) -> Self:
@@ -561,6 +593,7 @@ class Decompressor(_Task):
         **written: Unpack[Written],
     ) -> Any:
         """Decompress a file; see `decompress`."""
+        check_written(written, *self.options)
         with in_our_words():
             if isinstance(x, str | os.PathLike):
                 kind: Literal["path", "bytes"] = "path"
@@ -579,7 +612,7 @@ class Decompressor(_Task):
     @classmethod
     def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """There is one view."""
-        _view(**{name: options[name] for name in ("region", "preview", "partial", "look") if name in options})
+        _view(**{name: options[name] for name in cls.options[:4] if name in options})
 
     def operation(
         self,
@@ -620,6 +653,9 @@ def _view(
 
     if region and preview:
         raise OptionError("{0} and {1} contradict each other: give one of them", "region", "preview")
+    if region is not None and not _four_whole_numbers(region):
+        raise OptionError("{0} is four whole numbers: left, top, width and height; not {value!r}", "region",
+                          value=region)  # fmt: skip
     known = look in LOOKS if isinstance(look, str) else isinstance(look, Real) and 0 <= look <= 1
     if not known:
         words = ", ".join(LOOKS)
@@ -628,6 +664,10 @@ def _view(
     if share and preview:
         raise OptionError("{0} and {1} contradict each other: a preview has no detail", "look", "preview")
     return View(region, preview, partial, share)
+
+
+def _four_whole_numbers(region: Any) -> bool:
+    return isinstance(region, Sequence) and len(region) == 4 and all(isinstance(side, Integral) for side in region)
 
 
 def _read_compressed(file: BinaryIO) -> Unread:
@@ -668,7 +708,13 @@ class Texture(_Task):
         keys = Written.__annotations__.keys()
         written: Written = {key: options.pop(key) for key in keys & options.keys()}  # type: ignore[assignment]
         count = options.pop("count", 1)
+        if not isinstance(count, int) or count < 1:
+            raise OptionError("{0} is a whole number from 1, not {value!r}", "count", value=count)
         size = (size, size) if isinstance(size, int) else size
+        if size is not None and not (
+            isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
+        ):
+            raise OptionError("{0} is height and width, or one number for both, not {value!r}", "size", value=size)
         with in_our_words():
             was = [given(each) for each in (x if isinstance(x, list | tuple) else [] if x is None else [x])]
             if len(was) > 1:
@@ -781,6 +827,7 @@ def target_of(quality: float | None, bpp: float | None, psnr: float | None, max_
     from .tasks.compress import Target
 
     asked = {"quality": quality, "bpp": bpp, "psnr": psnr, "max_bytes": max_bytes}
+    check_numbers(**asked)
     given_ones = {name: value for name, value in asked.items() if value is not None}
     chosen: dict[str, Any] = given_ones or {"quality": CODEC_QUALITY}
     if len(chosen) > 1:
@@ -886,6 +933,8 @@ def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: 
         Img2ImgError: as `denoise`; or the target cannot be reached.
     """
     computing, own = parted(options)
+    if unknown := own.keys() - COMPRESSING:
+        raise OptionError(f"no option {min(unknown)!r} of compression; there are {', '.join(sorted(COMPRESSING))}")
     return pretrained(Compressor, model, computing)(x, **own)
 
 

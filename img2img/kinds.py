@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 
-from .errors import ImageError, InputError
+from .errors import ImageError, InputError, OptionError
 from .images import FORMATS, MAX_PIXELS, Frames, Picture, in_8_bits, read_frames, write_frames
 from .images.picture import Scale, in_sixteen_bits
 from .images.samples import with_alpha
@@ -46,6 +46,21 @@ class Written(TypedDict, total=False):
     format: str
     quality: int
     overwrite: bool
+
+
+def check_written(written: Mapping[str, Any], *others: str) -> None:
+    """Refuse options that are none, before anything is computed.
+
+    Args:
+        written: how an answer is given, and whatever else a call was given.
+        others: what the call takes besides.
+
+    Raises:
+        OptionError: an unknown one.
+    """
+    known = Written.__annotations__
+    if unknown := written.keys() - known.keys():
+        raise OptionError(f"no option {min(unknown)!r} here; there are {', '.join((*others, *known))}")
 
 
 class Given(NamedTuple):
@@ -254,7 +269,7 @@ def _to_tensor(frames: Frames, to: Given) -> Tensor:
 def _of_pillow(image: Image) -> Picture:
     from PIL import ImageOps
 
-    from .images.by_pillow import pixels_of
+    from .images.by_pillow import cmyk_converter, pixels_of
 
     upright = ImageOps.exif_transpose(image)
     icc, exif = upright.info.get("icc_profile"), upright.info.get("exif")
@@ -265,6 +280,8 @@ def _of_pillow(image: Image) -> Picture:
         planes = samples.astype(np.uint16)[..., None]
     elif upright.mode == "F":
         raise InputError("of a Pillow image of mode F nobody knows which value is white: give an array of [0, 1]")
+    elif upright.mode == "CMYK":
+        planes, icc = pixels_of(upright, cmyk_converter(icc)), None  # it described the inks
     else:
         planes = pixels_of(_in_colours(upright))
     return replace(_picture(planes), icc=icc, exif=exif)

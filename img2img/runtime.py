@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import ImageError, Img2ImgError
+from .errors import ImageError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """`auto` is CUDA, else Apple's MPS, else the CPU.
 
     Raises:
-        Img2ImgError: the device asked for is not there.
+        OptionError: the device asked for is not there.
     """
     import torch
 
@@ -39,7 +39,7 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if available[device])
     if not available.get(name.partition(":")[0], False):
-        raise Img2ImgError(
+        raise OptionError(
             f"device {name!r} is not available here; there is: {', '.join(d for d in available if available[d])}"
         )
     return torch.device(name)

@@ -1,6 +1,7 @@
 """The front door: every kind of picture goes in, the same kind comes out, and one exception says what is wrong."""
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PIL import Image
 
 import img2img
 from img2img.checkpoints import weights_file
+from img2img.errors import OptionError
 from img2img.images import Picture, read_picture, write_picture
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "noisy.png"
@@ -276,3 +278,38 @@ def test_there_is_nothing_else() -> None:
         _ = img2img.paint  # type: ignore[attr-defined]
     assert set(img2img.__all__) == set(dir(img2img))
     assert all(getattr(img2img, name) is not None for name in img2img.__all__)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: img2img.denoise(x, sgima=25), "no option 'sgima' here; there are sigma, strength"),
+        (lambda x: img2img.denoise(x, frame=2), "no option 'frame'"),
+        (lambda x: img2img.denoise(x, sigma="25"), "sigma is auto or a number of grey levels from 0 to 255, not '25'"),
+        (lambda x: img2img.denoise(x, strength="1"), "strength is a number, not '1'"),
+        (lambda x: img2img.denoise(x, tile="auto"), "tile is a number of pixels, or None, not 'auto'"),
+        (lambda x: img2img.denoise(x, device=3), "3 is none of auto, cpu"),
+        (lambda x: img2img.translate(x, model="colorize", seed="x"), "seed is a number, not 'x'"),
+        (lambda x: img2img.compress(x, qality=3), "no option 'qality' of compression; there are bpp"),
+        (lambda x: img2img.compress(x, quality="3"), "quality is a number, not '3'"),
+        (lambda x: img2img.compress(x, effort=3), "effort is 0, 1 or 2, not 3"),
+        (lambda x: img2img.compress(x, tile=64), "no option 'tile' here; where and how is said by device"),
+        (lambda x: img2img.decompress(img2img.compress(x), look=None), "look is plain, faithful, vivid, or a number"),
+        (lambda x: img2img.decompress(img2img.compress(x), region=3), "region is four whole numbers"),
+        (lambda x: img2img.decompress(img2img.compress(x), strict=True), "no option 'strict' here; there are region"),
+        (lambda x: img2img.texture(x, 64, count=0), "count is a whole number from 1, not 0"),
+        (lambda x: img2img.texture(x, "64", method="patches"), "size is height and width, or one number for both"),
+    ],
+)
+def test_options_that_are_none_or_no_numbers_are_said(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        call(np.full((16, 16, 3), 100, np.uint8))
+
+
+def test_inks_become_colours_without_the_profile_of_the_inks() -> None:
+    image = Image.fromarray(np.full((16, 16, 4), 100, np.uint8), "CMYK")
+    image.info["icc_profile"] = b"no profile at all"
+    result = img2img.denoise(image, strength=0)
+    assert result.mode == "RGB"
+    assert "icc_profile" not in result.info
+    assert np.array_equal(np.asarray(result), np.asarray(image.convert("RGB")))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..checkpoints import Checkpoint
 from ..choices import DEVICES, ENGINES, PRECISIONS
-from ..errors import Img2ImgError
+from ..errors import Img2ImgError, OptionError
 from ..runtime import threads
 from .network import Engine, Network, Runner
 from .onnx_engine import OnnxEngine, find_graph
@@ -46,12 +46,12 @@ def pick_engine(
         Img2ImgError: PyTorch is asked for and missing, the device is not there, or the three contradict each other.
     """
     for value, known in ((engine, ENGINES), (device, DEVICES), (precision, PRECISIONS)):
-        if value.partition(":")[0] not in known:
-            raise Img2ImgError(f"{value!r} is none of {', '.join(known)}")
+        if str(value).partition(":")[0] not in known:
+            raise OptionError(f"{value!r} is none of {', '.join(known)}")
     needs_torch = [word for word in (device, precision) if word in ("cuda", "mps", "bf16") or word.startswith("cuda:")]
     if engine == "onnx":
         if needs_torch:
-            raise Img2ImgError(f"the engine onnx computes on the CPU and in fp32; {needs_torch[0]} needs torch")
+            raise OptionError(f"the engine onnx computes on the CPU and in fp32; {needs_torch[0]} needs torch")
         return OnnxEngine()
     if engine == "torch" or needs_torch:
         return torch_engine(device, precision)

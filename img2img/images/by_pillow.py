@@ -30,6 +30,20 @@ def pixels_of(image: Image.Image, convert: Callable[[Image.Image], Image.Image] 
     return pixels
 
 
+def cmyk_converter(icc: bytes | None) -> Callable[[Image.Image], Image.Image]:
+    """From inks to sRGB, by their ICC profile if there is one that can be read."""
+    from PIL import ImageCms
+
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+            transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
+            return lambda band: ImageCms.applyTransform(band, transform) or band
+        except (ImageCms.PyCMSError, OSError):
+            pass  # an unreadable profile is as good as none
+    return lambda band: band.convert("RGB")
+
+
 def save(pixels: np.ndarray, codec: str, icc: bytes | None, options: dict[str, Any]) -> bytes:
     """(H, W, 1 to 4) uint8 samples in a format of Pillow's; `options` are its encoder's."""
     stream = BytesIO()

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import md5
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from ..errors import ImageError
 from . import exif as exif_block
-from .by_pillow import pixels_of, save
+from .by_pillow import cmyk_converter, pixels_of, save
 from .container import Decoded, Opened, check_size
 from .formats import DEFAULT_QUALITY
 from .picture import About, JpegCoding, Picture, Resolution
@@ -150,7 +149,7 @@ def _decode(data: bytes, max_pixels: int, about: About) -> Decoded:
     else:
         tables = tuple(tuple(image.quantization[key]) for key in sorted(image.quantization))
         about = replace(about, jpeg=JpegCoding(tables, get_sampling(image)))
-    pixels = pixels_of(image, _cmyk_converter(icc) if image.mode == "CMYK" else None)
+    pixels = pixels_of(image, cmyk_converter(icc) if image.mode == "CMYK" else None)
     if truncated:
         about = replace(about, lost=(*about.lost, _missing(pixels, len(data) - layout.scan)))
     return Decoded(pixels, exif, None if image.mode == "CMYK" else icc, about=about)
@@ -232,19 +231,6 @@ def _text(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-def _cmyk_converter(icc: bytes | None) -> Callable[[Image.Image], Image.Image]:
-    from PIL import ImageCms
-
-    if icc:
-        try:
-            profile = ImageCms.ImageCmsProfile(BytesIO(icc))
-            transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
-            return lambda band: ImageCms.applyTransform(band, transform) or band
-        except (ImageCms.PyCMSError, OSError):
-            pass  # an unreadable profile is as good as none
-    return lambda band: band.convert("RGB")
 
 
 # --- Writing ---
