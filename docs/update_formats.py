@@ -59,7 +59,7 @@ def page() -> str:
     formats = [format for format in KEEPS if format != "i2i"] + ["i2i"]
     rows = ["| | " + " | ".join(formats) + " |", "| --- |" + " --- |" * len(formats)]
     for content in Content:
-        cells = ("kept" if content in KEEPS[format] else "said" for format in formats)
+        cells = (_cell(content, format) for format in formats)
         rows.append(f"| {content.value} | " + " | ".join(cells) + " |")
     only = sorted(set(READABLE.values()) - KEEPS.keys())
     read = ["", "## What is read", ""]
@@ -69,6 +69,12 @@ def page() -> str:
         note = ", ".join(filter(None, ["read only" if format in only else "", needs]))
         read.append(f"- {format}: {suffixes}" + (f" ({note})" if note else ""))
     return HEAD + "\n".join([*rows, *read]) + "\n" + TAIL
+
+
+def _cell(content: Content, format: str) -> str:
+    if format == "i2i" and content in (Content.ANIMATION, Content.PAGES):
+        return "an error"  # it holds one picture, and `--frame` chooses it
+    return "kept" if content in KEEPS[format] else "said"
 
 
 if __name__ == "__main__":

@@ -297,9 +297,17 @@ def _info(address: str) -> dict[str, Any] | None:
         system, path = _at(address)
         try:
             info: dict[str, Any] = system.info(path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if (cause := error.__cause__) is not None and _did_not_answer(cause):
+                raise cause from error
             return None
     return info
+
+
+def _did_not_answer(error: BaseException) -> bool:
+    """Whether a store said nothing of what is there; fsspec's HTTP takes that for nothing being there."""
+    refused = getattr(error, "status", 404) not in (404, 410)
+    return refused or (isinstance(error, OSError) and not isinstance(error, FileNotFoundError))
 
 
 def is_bucket(address: str) -> bool:

@@ -163,3 +163,10 @@ def test_what_a_store_says_no_to_is_one_line_and_fails_alone(kind: str, error: E
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert texts(system, "/out") == {"/b.txt": "B"}
+
+
+def test_a_server_that_does_not_answer_is_no_missing_file() -> None:
+    pytest.importorskip("aiohttp")
+    done = img2img("denoise", "http://127.0.0.1:9/a.png", "-o", "b.png")
+    assert done.exit_code == 1
+    assert "Cannot connect to host 127.0.0.1:9" in done.stderr

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from img2img.errors import ImageError
+from img2img.front import Compressor, _only
 from img2img.images import (
     FORMATS,
     KEEPS,
@@ -26,6 +27,7 @@ from img2img.images import (
 )  # fmt: skip
 from img2img.images import exif as exif_block
 from img2img.images.picture import Scale
+from img2img.tasks.compress import Decompressor
 
 WRITTEN = sorted(set(FORMATS.values()) - (set() if find_spec("pillow_heif") else {"heic"}))
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -171,6 +173,26 @@ def test_a_content_is_kept_or_said(content: Content, format: str) -> None:
             written(frames, format, strict=True)
     if content is not Content.ALPHA or format not in ("jpg", "gif"):  # JPEG is laid on white
         assert (again[0].to_tensor() - frames[0].to_tensor()).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("content", Content)
+def test_a_compressed_file_keeps_or_says_a_content_or_is_refused(content: Content) -> None:
+    frames = made(content)
+    operation = Compressor.from_pretrained(engine="onnx").operation()
+    if content in (Content.ANIMATION, Content.PAGES):
+        with pytest.raises(ImageError, match="has 3 frames or pages"):
+            operation.read(io.BytesIO(written(frames, "tiff")[0]))
+        return
+    coded, _ = operation.apply(_only(frames), "i2i")
+    said = " ".join(coded.lost)
+    if content in KEEPS["i2i"]:
+        assert said == ""
+        again = Frames.of(Decompressor("cpu", engine="onnx").decompress(coded.data))
+        if content is not Content.SIXTEEN:
+            assert comparable(content, again) == comparable(content, frames)
+        assert again[0].samples.dtype == frames[0].samples.dtype
+    else:
+        assert {Content.WIDE: "float32 samples (rounded to 16 bits)"}.get(content, content.value) in said
 
 
 @pytest.mark.parametrize("format", WRITTEN)

@@ -119,7 +119,8 @@ class TextureMaker:
             watch: is told how far it is.
 
         Returns:
-            a picture with the samples' bits and colour profile, and its maps.
+            a picture with the samples' bits and colour profile, and its maps; what is made of an existing picture
+            (seamless, filled, extended) has its EXIF and notes, too.
 
         Raises:
             ImageError: the sample does not fit what is asked for, or there is not enough memory.
@@ -134,6 +135,8 @@ class TextureMaker:
         else:
             usable = [opaque(picture, self.mask, seed) for picture in pictures]
             made = Made(self._seen(usable, tuple(sources), seed, watch))
+        if self.job.mode != "texture":
+            made = replace(made, picture=_edited(made.picture, pictures[0]))
         return made, {"width": made.picture.width, "height": made.picture.height, "seed": seed} | facts
 
     def _scaled(self, sample: Picture) -> tuple[Picture, dict[str, Any]]:
@@ -229,6 +232,18 @@ class TextureMaker:
         assert self.network is not None  # or there would be samples
         dtype = np.uint16 if self.network.facts.get("bits") == 16 else np.uint8
         return Picture(np.zeros((1, 1, len(self.network.palette)), dtype), icc=self.network.icc)
+
+
+def _edited(made: Picture, was: Picture) -> Picture:
+    """A picture made of an existing one, with what that file says of itself; what did not come through is said."""
+    gone = [
+        ("alpha (what was transparent is filled)", None if made.alpha is not None else was.alpha),
+        ("further channels", was.further),
+        ("gain map (Ultra HDR)", was.about.gain_map),  # it is of the old pixels, as is the film
+        ("film (motion photo)", was.about.film),
+    ]
+    about = replace(was.about, gain_map=None, film=None)
+    return replace(made, exif=was.exif, about=about).and_lost(name for name, there in gone if there is not None)
 
 
 @lru_cache(maxsize=2)
