@@ -22,10 +22,13 @@ def info(file: str) -> None:
     training and scores.
     """
     from img2img.checkpoints import names, weights_file
+    from img2img.images import READABLE
 
     path = weights_file(file) if file in names() else Path(file)
     if not path.is_file():
         raise click.UsageError(f"{file}: neither a file nor the name of shipped weights ({', '.join(names())})")
+    if path.suffix.lower() in READABLE and not _is_bitstream(path):
+        raise click.UsageError(f"{file} is a picture: info tells of .i2i files and of weights")
     facts = {"file": str(path), "bytes": path.stat().st_size}
     facts |= _bitstream(path) if _is_bitstream(path) else _weights(path)
     if file == "facades":

@@ -140,11 +140,14 @@ def read(paths: Iterable[Path]) -> Iterator[Record]:
     """The records of files, in order; lines that broke off are left out.
 
     Raises:
-        ManifestError: a file cannot be read.
+        ManifestError: a file cannot be read, or is something else.
     """
     for path in paths:
         try:
             with path.open("rb") as file:
+                if (first := file.readline(1 << 20)) and not _is_record(first):
+                    raise ManifestError(f"{path}: this is no manifest")
+                file.seek(0)
                 for line in file:
                     with suppress(ValueError):
                         record = json.loads(line)

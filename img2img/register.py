@@ -146,11 +146,6 @@ def task(name: str) -> Task:
     return {each.name: each for each in TASKS}[name]
 
 
-def task_of_weights(kind: str) -> Task | None:
-    """The task of weights that the index calls so, None if no task's weights are."""
-    return next((each for each in TASKS if kind in each.kinds), None)
-
-
 def networks_of(checkpoint: Checkpoint) -> tuple[Network, ...]:
     """The networks of a weight file that engines run as graphs; none for those that only PyTorch runs."""
     kind = str(checkpoint.header.get("network"))

@@ -219,8 +219,8 @@ def test_unusable_pairs_are_named_and_left_out(
     build(read_recipe(recipe), folder, torch.device("cpu"))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        f"left out: {folder / 'A/3.png'}: no partner in {folder / 'B'}",
-        f"left out: {folder / 'A/1.png'} is 5x5, but its partner {folder / 'B/1.png'} is 50x40",
+        f"img2img: left out: {folder / 'A/3.png'}: no partner in {folder / 'B'}",
+        f"img2img: left out: {folder / 'A/1.png'} is 5x5, but its partner {folder / 'B/1.png'} is 50x40",
     ]
 
 

@@ -49,7 +49,9 @@ def load_photographs(
     crops, more = load_all(held_out, factor=factor)
     tell_left_out(list(dict.fromkeys(problems + more)))
     if not crops:
-        raise TrainingError("none of the pictures held out for validation can be read; remove or replace them")
+        raise TrainingError(
+            "none of the pictures held out for validation can be used: they cannot be read, or are too small"
+        )
     return PatchSource(images, device), [center(crop, device) for crop in crops]
 
 
@@ -57,7 +59,7 @@ def tell_left_out(problems: Sequence[str]) -> None:
     """Name what a training cannot use on stderr, once, however many processes train."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         for line in problems:
-            print(f"left out: {line}", file=sys.stderr)
+            print(f"img2img: left out: {line}", file=sys.stderr)
 
 
 def split(data: Path, named: tuple[str, ...]) -> tuple[list[Path], list[Path]]:

@@ -207,7 +207,7 @@ class Compressor:
         thin = min(picture.width, picture.height) < LEAST_SIDE
         exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
         if exact is not None and (thin or (target.most_bytes(picture) or 0) >= len(exact.data)):
-            return _within(exact, target.most_bytes(picture))
+            return _within(exact, target, picture)
         self.model.engine.expect(picture.width * picture.height)
         try:
             coding = _Coding(self, picture, effort) if effort < 2 else _Annealed(self, picture, tune)
@@ -239,10 +239,19 @@ def _coded(picture: Picture, data: bytes, **facts: Any) -> Coded:
     return Coded(data, {"bytes": len(data), "bpp": round(bpp, 4), **facts})
 
 
-def _within(coded: Coded, limit: int | None) -> Coded:
+def _within(coded: Coded, target: Target, picture: Picture) -> Coded:
+    limit = target.most_bytes(picture)
     if limit is not None and len(coded.data) > limit:
-        raise UnreachableError(f"{limit} bytes are too few: a picture so thin takes {len(coded.data)}")
+        raise _too_few(target, picture, len(coded.data), "a picture so thin takes")
     return coded
+
+
+def _too_few(target: Target, picture: Picture, size: int, why: str) -> UnreachableError:
+    """In what the target was given in."""
+    if target.bpp is None:
+        return UnreachableError(f"{target.max_bytes} bytes are too few: {why} {size}")
+    needed = bits_per_pixel(size, picture.width, picture.height)
+    return UnreachableError(f"{target.bpp:g} bits per pixel are too few: {why} {needed:.3g} ({size} bytes)")
 
 
 class Found(NamedTuple):
@@ -281,7 +290,7 @@ class _Coding:
             self.latents = [[self._analyse(box) for box in row] for row in self.boxes]
         if target.psnr is not None:
             return self._of_psnr(target.psnr)
-        return self._of_bytes(target.most_bytes(self.picture) or 0)
+        return self._of_bytes(target)
 
     def at(self, rate: int) -> bytes:
         """The file at a rate of 0 ... RATES."""
@@ -368,8 +377,9 @@ class _Coding:
                 encoder.push(group.symbols, group.rows)
         return Tile(encoder.finish_layers(), check(latents.groups))
 
-    def _of_bytes(self, limit: int) -> Found:
+    def _of_bytes(self, target: Target) -> Found:
         """The highest rate whose file is at most so large. Its size is estimated from the tables, then made sure of."""
+        limit = target.most_bytes(self.picture) or 0
         nothing = Tile((b"",) * len(self.model.coding.slices), 0)
         fixed = len(write_stream(self._stream(0, [nothing] * sum(map(len, self.boxes)))))
 
@@ -381,7 +391,7 @@ class _Coding:
         rate = highest(fits)
         while len(data := self.at(rate)) > limit:
             if not rate:
-                raise UnreachableError(f"{limit} bytes are too few: the lowest quality takes {len(data)}")
+                raise _too_few(target, self.picture, len(data), "the lowest quality takes")
             rate = max(0, rate - RATES // 400)
         return Found(rate, data)
 
