@@ -337,14 +337,15 @@ class _Coding:
     def _choose(self, y: np.ndarray, box: Box, rate: int) -> Latents:
         """Quantised latents; nearly those that a picture was decoded from, if it was, and from a file of this rate.
 
-        Analysis is not quite the inverse of synthesis. What is decoded and analysed anew is off by a tenth of a step,
-        more where a latent is large, always nearer to 0: over ten rounds the picture would fade. So that is undone.
+        Analysis is not quite the inverse of synthesis and restoration. What is decoded and analysed anew is off by a
+        tenth of a step, more where a latent is large, always nearer to 0: over ten rounds the picture would fade. So
+        that is undone, and then the nearest is right: what would cost fewer bits was chosen the first time.
         """
-        latents = self.model.coding.choose(y, rate, self.effort)
-        step, _ = self.model.coding.steps(rate)
-        if not self.effort or not latents.off_centre(y, step) < CENTRED:
+        choose = self.model.coding.choose
+        latents = choose(y, rate, self.effort)
+        if not self.effort or not latents.off_centre(y, self.model.coding.steps(rate)[0]) < CENTRED:
             return latents
-        return self.model.coding.choose(y - self._fading(latents, box, rate), rate, self.effort)
+        return choose(y - self._fading(latents, box, rate), rate, 0)
 
     def _fading(self, latents: Latents, box: Box, rate: int) -> np.ndarray:
         """How far latents (M, h, w) are from the middle of their bins once a tile is decoded and analysed anew.
