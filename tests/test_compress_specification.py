@@ -35,7 +35,7 @@ def test_the_example_uses_nothing_of_the_package() -> None:
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("look", ["plain", *(["faithful"] if names("restoration") else [])])
+@pytest.mark.parametrize("look", ["plain", "faithful"])
 @pytest.mark.parametrize("model", names("compress"))
 @pytest.mark.parametrize("kind", ["colour", "grey with alpha", "sixteen bits", "drawing"])
 def test_the_example_decodes_what_we_write(model: str, kind: str, look: str, example: ModuleType) -> None:

@@ -32,6 +32,7 @@ from .shape import DETAIL, HYPER_STRIDE, RESTORATION
 from .tiles import MARGIN, Synthesis, analyse, latent_boxes, needed, pixels_of, tile_shape
 
 KMAC_PER_PIXEL = 11.0  # of either transform
+RESTORING_KMAC = 10.1  # and of what restores what is decoded
 TILE = 1024  # pixels; 64 more or less would do as well
 # Bytes at equal PSNR on two held-out photographs, against effort 1: 200 steps -7.4 %, 400 -8.5 %, 800 -9.5 %.
 STEPS = 400
@@ -532,7 +533,8 @@ class Decompressor:
         pictures: int = 1,
     ) -> None:
         precision = "fp32" if precision == "auto" else precision
-        self.engine = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
+        cost = KMAC_PER_PIXEL + RESTORING_KMAC
+        self.engine = pick_engine(engine, device, precision, kmac_per_pixel=cost, pictures=pictures)
         behind = [name for name in models if kind_of(name) in (DETAIL, RESTORATION)]
         codecs = (load_codec(name, self.engine) for name in models if name not in behind)
         self._loaded = {model.hash: model for model in codecs}
