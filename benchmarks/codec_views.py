@@ -1,7 +1,7 @@
 """What it costs to look at part of a file: `img2img bench codec-views`.
 
-Whole commands, each a process of its own: coding, decoding all, faithfully and vividly, a preview, a region, and the
-first half of the file.
+Whole commands, each a process of its own: coding, decoding all, faithfully, plainly and vividly, a preview, a region,
+and the first half of the file.
 Processor seconds count, which others on the machine disturb less than those of the clock.
 """
 
@@ -81,6 +81,7 @@ def _commands(model: str, width: int, height: int, folder: Path) -> list[tuple[s
     return [
         ("compress", compress),
         ("decompress", decompress),
+        ("decompress --look plain", [*decompress, "--look", "plain"]),
         ("decompress --look vivid", [*decompress, "--look", "vivid"]),
         ("decompress --preview", [*decompress, "--preview"]),
         ("decompress --region, 512x512 in the middle", [*decompress, "--region", region]),

@@ -32,6 +32,7 @@ widths = [8, 8]
 [data]
 codecs = ["codec-fast"]
 power = 1.0
+smaller = 1.2
 """
 
 

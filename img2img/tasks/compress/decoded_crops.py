@@ -41,11 +41,14 @@ class Decoded:
         codecs: weights of codecs, each drawn as often.
         power: how much more often low rates are drawn: shares of the range are raised to it.
         dead: dead zone of the rounding, see CodecWithPrior.
+        smaller: half of the crops are of pictures made smaller by this factor, so that what JPEG did to them is gone; 1
+            takes all as they are. Of restorations.
     """
 
     codecs: tuple[str, ...] = ("codec-best", "codec-fast")
     power: float = 1.7
     dead: float = 0.1
+    smaller: float = 1.0
 
 
 class DecodedCrops:
@@ -56,14 +59,22 @@ class DecodedCrops:
         decoded: by which codecs, at which rates.
         highest: rate that is drawn, in [0, 1].
         device: where codecs compute.
+        smaller: of half of the crops, if there are such.
 
     Raises:
         TrainingError: weights that are not those of a codec.
         WeightsError: they cannot be loaded.
     """
 
-    def __init__(self, source: PatchSource, decoded: Decoded, highest: float, device: torch.device) -> None:
-        self.source, self.power, self.highest = source, decoded.power, highest
+    def __init__(
+        self,
+        source: PatchSource,
+        decoded: Decoded,
+        highest: float,
+        device: torch.device,
+        smaller: PatchSource | None = None,
+    ) -> None:
+        self.source, self.smaller, self.power, self.highest = source, smaller, decoded.power, highest
         self.codecs = {name: frozen_codec(name, decoded.dead, device) for name in decoded.codecs}
 
     @torch.no_grad()
@@ -76,7 +87,10 @@ class DecodedCrops:
         """Crops by one of the codecs, each at a rate of its own, one from each n-th of the range."""
         names = list(self.codecs)
         name = names[int(torch.randint(len(names), (1,), generator=generator, device=generator.device))]
-        x = self.source.sample(n, patch, generator)
+        source = self.source
+        if self.smaller is not None and torch.rand((), generator=generator, device=generator.device) < 0.5:
+            source = self.smaller
+        x = source.sample(n, patch, generator)
         order = torch.randperm(n, generator=generator, device=x.device)
         share = (order + torch.rand(n, generator=generator, device=x.device)) / n
         return self.coded(name, x, self.highest * share**self.power)

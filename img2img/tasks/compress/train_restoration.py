@@ -7,7 +7,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint, save_checkpoint
-from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...metrics import psnr8
 from ...training.photographs import load_photographs
@@ -57,8 +56,14 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "RestorationTask"
         raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
     if any(phase.patch % PERIOD for phase in recipe.phases):
         raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
-    source, crops = load_photographs(recipe, data, device)
-    return RestorationTask(network, recipe, decoded, source, crops, device)
+    source, held_out = load_photographs(recipe, data, device)
+    smaller = None
+    if decoded.smaller != 1:
+        folders = {path.name: decoded.smaller for path in data.iterdir()}
+        smaller, more = load_photographs(recipe, data, device, smaller=folders)
+        held_out += more
+    crops = DecodedCrops(source, decoded, 1.0, device, smaller)
+    return RestorationTask(network, recipe, decoded, crops, held_out)
 
 
 class RestorationTask:
@@ -69,16 +74,14 @@ class RestorationTask:
         network: RestorationNetwork,
         recipe: Recipe,
         decoded: Decoded,
-        source: PatchSource,
-        crops: list[Tensor],
-        device: torch.device,
+        crops: DecodedCrops,
+        held_out: list[Tensor],
     ) -> None:
         self.model: nn.Module = network
-        self.recipe, self.decoded = recipe, decoded
-        self.crops = DecodedCrops(source, decoded, 1.0, device)
+        self.recipe, self.decoded, self.crops = recipe, decoded, crops
         self.objectives: dict[str, nn.Module] = {"restoration": RestorationObjective(network)}
         self.held_out = [
-            (codec, rate, self.crops.judged(crops, codec, rate)) for codec in decoded.codecs for rate in RATES
+            (codec, rate, crops.judged(held_out, codec, rate)) for codec in decoded.codecs for rate in RATES
         ]
 
     def batch(self, patch: int, n: int, generator: Generator) -> DecodedBatch:
