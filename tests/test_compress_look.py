@@ -87,18 +87,26 @@ def test_the_faithful_look_is_restored_at_every_rate_and_the_plain_one_is_not(
         )
 
 
-def test_made_up_detail_takes_the_place_of_what_is_restored(
+def test_made_up_detail_is_of_the_lightness_and_takes_the_place_of_what_is_restored(
     folder: Path, decoder: Decompressor, restoring: Decompressor
 ) -> None:
+    def looked(by: Decompressor, data: bytes, look: float | None) -> np.ndarray:
+        return by.decompress(data, view=View(look=look)).samples.astype(float)
+
     data = file(folder)
-    assert off(restoring.decompress(data, view=VIVID), decoder.decompress(data, view=VIVID)) == 0
-    faithful, vivid, half = (
-        restoring.decompress(data, view=View(look=look)).samples.astype(float) for look in (0.0, 1.0, 0.5)
-    )
-    unclipped = (vivid > 0) & (vivid < 255) & (faithful > 0) & (faithful < 255)
-    assert np.abs(half - (faithful + vivid) / 2)[unclipped].max() <= 1.5
+    plain, faithful, vivid, half = (looked(restoring, data, look) for look in (None, 0.0, 1.0, 0.5))
+    unrestored = looked(decoder, data, 1.0)
+    inside = np.stack([plain, faithful, vivid, unrestored]).clip(0, 255)
+    inside = ((inside > 0) & (inside < 255)).all((0, 3))
+    lightness = np.array(looks.LUMA, float)
+    assert np.abs((vivid - unrestored)[inside] @ lightness).max() <= 1
+    for changed, from_ in ((vivid, faithful), (unrestored, plain)):
+        added = (changed - from_)[inside]
+        assert np.abs(added).max() > 5
+        assert np.ptp(added, axis=1).max() <= 2  # the same in all three colours
+    assert np.abs(half - (faithful + vivid) / 2)[inside].max() <= 1.5
     data = file(folder, quality=80)  # where no detail is made up
-    assert off(restoring.decompress(data, view=VIVID), restoring.decompress(data)) == 0
+    assert (looked(restoring, data, 1.0) == looked(restoring, data, 0.0)).all()
 
 
 def test_what_is_restored_has_no_seams_in_tiles_nor_regions(

@@ -7,7 +7,6 @@ lost it (DetailNetwork). plain: nothing, the synthesis alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from .networks import DETAIL_NETWORK, RESTORATION_NETWORK
 from .shape import DETAIL, FADES, RESTORATION
 
 REACH = 3  # latents: what is added depends on pixels at most 40 away, and on squares of 8
+LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of BT.601
 LEAST = 64  # latents that parts of a picture have each way at least: what lies around them is computed, too
 
 
@@ -58,12 +58,10 @@ class Looks:
         if share is None:
             return None
         made_up = share * self.strength(rate) if share else 0.0
-        added = []
-        if made_up:
-            added.append(Addition(self._detail, share, noisy=True))
-        if made_up < 1 and self.restores(codec) is not None:
-            added.append(Addition(self._restoration, 1 - made_up))
-        return Look(added, rate) if added else None
+        restoration = self._restoration if self.restores(codec) is not None else None
+        if not made_up and restoration is None:
+            return None
+        return Look(rate, restoration, self._detail if made_up else None, share, made_up)
 
     def strength(self, rate: float) -> float:
         """How much of made-up detail is left at a rate, see DetailNetwork.strength."""
@@ -98,31 +96,31 @@ class Looks:
         return self.engine.load(self._checkpoint(RESTORATION), RESTORATION_NETWORK)
 
 
-@dataclass(frozen=True)
-class Addition:
-    """What one network adds.
-
-    Args:
-        run: the network.
-        share: how much of it is added.
-        noisy: whether it is given noise.
-    """
-
-    run: Runner
-    share: float
-    noisy: bool = False
-
-
 class Look:
     """What is added to one file.
 
+    Made-up detail is of the lightness alone: colours that were made up looked like noise, and are as they were
+    restored.
+
     Args:
-        added: by which networks.
         rate: of the file, in [0, 1].
+        restoration: what was lost and can be known; None where nobody knows.
+        detail: what is made up, if anything is.
+        share: how much of that is added.
+        made_up: how much of it there is at this rate, which the detail itself reckons with: so much less is restored.
     """
 
-    def __init__(self, added: Sequence[Addition], rate: float) -> None:
-        self.added, self.rate = added, np.full((1, 1, 1, 1), rate, np.float32)
+    def __init__(
+        self,
+        rate: float,
+        restoration: Runner | None,
+        detail: Runner | None = None,
+        share: float = 0,
+        made_up: float = 0,
+    ) -> None:
+        self.rate = np.full((1, 1, 1, 1), rate, np.float32)
+        self.restoration, self.detail = restoration, detail
+        self.share, self.made_up = np.float32(share), np.float32(made_up)
 
     def __call__(self, x_hat: np.ndarray, top: int, left: int) -> np.ndarray:
         """A part of a picture with what is added to it.
@@ -135,15 +133,15 @@ class Look:
         Returns:
             (3, h, w), not clamped.
         """
-        _, height, width = x_hat.shape
         decoded = x_hat.clip(0, 1)
-        total = decoded.copy()
-        for addition in self.added:
-            seen = [decoded[None], self.rate]
-            if addition.noisy:
-                seen.append(grain(slice(top, top + height), slice(left, left + width))[None, None])
-            total += np.float32(addition.share) * addition.run(*seen)[0]
-        return total
+        added = np.zeros_like(decoded) if self.restoration is None else self.restoration(decoded[None], self.rate)[0]
+        if self.detail is not None:
+            _, height, width = x_hat.shape
+            noise = grain(slice(top, top + height), slice(left, left + width))
+            detail = self.detail(decoded[None], self.rate, noise[None, None])[0]
+            added = added + np.tensordot(LUMA, self.share * detail - self.made_up * added, 1)
+        result: np.ndarray = decoded + added
+        return result
 
 
 def kind_of(name_or_file: str | Path) -> str:
