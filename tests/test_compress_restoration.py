@@ -13,7 +13,9 @@ from img2img.engines.graphs import TOLERANCE, make_graphs
 from img2img.errors import TrainingError
 from img2img.images import Picture, write_picture
 from img2img.register import networks_of, train
+from img2img.tasks.compress import Compressor, Decompressor, Target, View
 from img2img.tasks.compress.annealing import annealed
+from img2img.tasks.compress.decoded_crops import frozen_codec
 from img2img.tasks.compress.detail import RestorationNetwork
 
 RECIPE = """
@@ -32,6 +34,7 @@ widths = [8, 8]
 [data]
 codecs = ["codec-fast"]
 power = 1.0
+weighed = 0.9
 smaller = 1.2
 """
 
@@ -70,6 +73,22 @@ def test_it_learns_and_names_the_files_of_the_codecs_that_it_knows(tmp_path: Pat
     assert (header["task"], header["network"]) == ("restoration", "restoration")
     assert header["codecs"] == {"codec-fast": load_checkpoint("codec-fast").sha256}
     assert header["training"]["validation"]["score"] > 0  # decibels: even after so few steps
+
+
+def test_training_sees_what_files_of_the_encoder_decode_to() -> None:
+    photo = np.ascontiguousarray(photographs.astronaut()[:128, 160:288])
+    data = Compressor.from_pretrained("codec-fast", "cpu", "fp32").compress(Picture(photo), Target(quality=34)).data
+    decoded = Decompressor("cpu", "fp32").decompress(data, view=View(look=None)).samples
+    codec = frozen_codec("codec-fast", 0.0, torch.device("cpu"))
+    x = torch.from_numpy(photo.transpose(2, 0, 1).astype(np.float32) / 255)[None]
+
+    def off(weighs: bool) -> float:
+        codec.weighs = weighs
+        with torch.no_grad():
+            x_hat = codec(x, torch.tensor([33 / 99]))[0][0].clamp(0, 1).numpy().transpose(1, 2, 0) * 255
+        return float(np.square(x_hat - decoded).mean())
+
+    assert off(True) < 0.2 * off(False)  # a few symbols in a thousand are chosen otherwise
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path, photos: Path) -> None:

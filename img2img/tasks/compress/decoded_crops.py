@@ -41,6 +41,7 @@ class Decoded:
         codecs: weights of codecs, each drawn as often.
         power: how much more often low rates are drawn: shares of the range are raised to it.
         dead: dead zone of the rounding, see CodecWithPrior.
+        weighed: share of the batches whose latents are chosen just as the encoder does it; others are rounded.
         smaller: half of the crops are of pictures made smaller by this factor, so that what JPEG did to them is gone; 1
             takes all as they are. Of restorations.
     """
@@ -48,6 +49,7 @@ class Decoded:
     codecs: tuple[str, ...] = ("codec-best", "codec-fast")
     power: float = 1.7
     dead: float = 0.1
+    weighed: float = 0.0
     smaller: float = 1.0
 
 
@@ -75,11 +77,14 @@ class DecodedCrops:
         smaller: PatchSource | None = None,
     ) -> None:
         self.source, self.smaller, self.power, self.highest = source, smaller, decoded.power, highest
-        self.codecs = {name: frozen_codec(name, decoded.dead, device) for name in decoded.codecs}
+        self.weighed = decoded.weighed
+        dead = 0.0 if decoded.weighed else decoded.dead
+        self.codecs = {name: frozen_codec(name, dead, device) for name in decoded.codecs}
 
     @torch.no_grad()
-    def coded(self, codec: str, x: Tensor, rate: Tensor) -> DecodedBatch:
-        """Pictures (B, 3, H, W), and what a codec leaves of them at rates (B,)."""
+    def coded(self, codec: str, x: Tensor, rate: Tensor, weighs: bool = True) -> DecodedBatch:
+        """Pictures (B, 3, H, W), and what a codec leaves of them at rates (B,); if it may not weigh, by rounding."""
+        self.codecs[codec].weighs = weighs and self.weighed > 0
         x_hat = self.codecs[codec](x, rate)[0].float().clamp(0, 1)
         return DecodedBatch(x, x_hat, rate.view(-1, 1, 1, 1))
 
@@ -93,7 +98,8 @@ class DecodedCrops:
         x = source.sample(n, patch, generator)
         order = torch.randperm(n, generator=generator, device=x.device)
         share = (order + torch.rand(n, generator=generator, device=x.device)) / n
-        return self.coded(name, x, self.highest * share**self.power)
+        weighs = self.weighed > 0 and bool(torch.rand((), generator=generator, device=x.device) < self.weighed)
+        return self.coded(name, x, self.highest * share**self.power, weighs)
 
     def judged(self, crops: Sequence[Tensor], codec: str, rate: float) -> list[DecodedBatch]:
         """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate."""
