@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from img2img.benchmarks import (
+    codec_blind,
     codec_equal_bytes,
     codec_hostile,
     codec_rate_distortion,
@@ -227,6 +228,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "codecs against AVIF": lambda: codec_equal_bytes.rates_table(
         codec_equal_bytes.against_avif(record("codec_seen_skimage")["summary"])
     ),
+    "codecs asked blindly": lambda: codec_blind.table(record("codec_blind")["rows"]),
     "codecs again and again": lambda: codec_rounds.table(record("codec_rounds")["rows"]),
     "parts of files": lambda: codec_views.table(record("codec_views")["rows"]),
     "files made to be slow": lambda: codec_hostile.table(record("codec_hostile")["rows"]),
