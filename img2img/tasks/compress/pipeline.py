@@ -437,7 +437,7 @@ class _Annealed(_Coding):
         for _ in range(TRIES):
             sought = Found(plain.rate, self.at(plain.rate), None if target.psnr is None else self.psnr(plain.rate))
             left = self._left(sought, target)
-            if left >= 0 and (kept is without or left < self._left(kept, target)):
+            if left >= 0 and self._better(sought, kept, target, kept is without):
                 kept = sought
             if 0 <= left < LEFT_OVER:
                 break
@@ -449,6 +449,12 @@ class _Annealed(_Coding):
                 break
             plain = following
         return kept
+
+    def _better(self, found: Found, kept: Found, target: Target, first: bool) -> bool:
+        """Of two that reach a target: with fewer bytes for a PSNR; of as many bytes as may be, what was sought."""
+        if target.psnr is not None:
+            return len(found.data) < len(kept.data)
+        return first or self._left(found, target) < self._left(kept, target)
 
     def _left(self, found: Found, target: Target) -> float:
         """Per cent of the bytes, or hundredths of a decibel, that a target leaves over; below 0 where it is missed."""
