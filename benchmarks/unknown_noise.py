@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
 
-from img2img.tasks.denoise.pipeline import LUMA
+from img2img.core.luma import LUMA
 
 from . import blind
 from .denoise_psnr import picture_files, read_levels

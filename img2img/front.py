@@ -49,7 +49,6 @@ COMPRESSED = ".i2i"
 COMPUTING = ("device", "precision", "engine", "tile")
 MEANS = COMPUTING[:3]  # where there are no tiles, or the file has its own
 TARGETS = ("quality", "bpp", "psnr", "max_bytes")  # of a compressed file
-COMPRESSING = {*TARGETS, "effort", "tune", "output", "overwrite"}
 LONGEST_HEADER = 100  # bytes
 NONE_FOUND = 0.5  # grey levels: what rounding to 8 bits alone may be taken for
 
@@ -441,6 +440,7 @@ class Compressor(_Task):
     """
 
     computed = MEANS
+    options = (*TARGETS, "effort", "tune", "output", "overwrite")
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Any:
@@ -933,8 +933,8 @@ def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: 
         Img2ImgError: as `denoise`; or the target cannot be reached.
     """
     computing, own = parted(options)
-    if unknown := own.keys() - COMPRESSING:
-        raise OptionError(f"no option {min(unknown)!r} of compression; there are {', '.join(sorted(COMPRESSING))}")
+    if unknown := own.keys() - {*Compressor.options}:
+        raise OptionError(f"no option {min(unknown)!r} here; there are {', '.join(Compressor.options)}")
     return pretrained(Compressor, model, computing)(x, **own)
 
 

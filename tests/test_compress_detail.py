@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.fabric import Fabric
 from safetensors.torch import load_file, save_file
-from skimage import data as photographs
 from untrained_codec import write_detail
 
 from img2img.checkpoints import build as build_checked
@@ -20,7 +19,6 @@ from img2img.core.descriptor import VGG
 from img2img.core.patch_gan import PatchDiscriminator
 from img2img.engines.graphs import TOLERANCE, make_graphs
 from img2img.errors import TrainingError
-from img2img.images import Picture, write_picture
 from img2img.register import networks_of, train
 from img2img.tasks.compress.detail import DetailNetwork
 from img2img.tasks.compress.detail_loss import (
@@ -226,14 +224,6 @@ patch = 16
 width = 4
 layers = [1, 1, 1, 1, 0.5]
 """
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for i in range(3):
-        write_picture(Picture(photographs.astronaut()[100 * i : 100 * i + 80, 100:190]), folder / f"{i}.png", "png")
-    return folder
 
 
 def run(recipe: Path, photos: Path, folder: Path, minutes: float | None = None, resume: bool = False) -> None:

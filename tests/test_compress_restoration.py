@@ -11,7 +11,7 @@ from untrained_codec import write_codec, write_restoration
 from img2img.checkpoints import load_checkpoint, read_header
 from img2img.engines.graphs import TOLERANCE, make_graphs
 from img2img.errors import TrainingError
-from img2img.images import Picture, write_picture
+from img2img.images import Picture
 from img2img.register import networks_of, train
 from img2img.tasks.compress import Compressor, Decompressor, Target, View
 from img2img.tasks.compress.annealing import annealed
@@ -35,16 +35,8 @@ widths = [8, 8]
 codecs = ["codec-fast"]
 power = 1.0
 weighed = 0.9
-smaller = 1.2
+smaller = 1.05
 """
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for i in range(3):
-        write_picture(Picture(photographs.astronaut()[100 * i : 100 * i + 80, 100:190]), folder / f"{i}.png", "png")
-    return folder
 
 
 def test_it_begins_as_nothing_and_helps_at_every_rate() -> None:

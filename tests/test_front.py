@@ -290,7 +290,7 @@ def test_there_is_nothing_else() -> None:
         (lambda x: img2img.denoise(x, tile="auto"), "tile is a number of pixels, or None, not 'auto'"),
         (lambda x: img2img.denoise(x, device=3), "3 is none of auto, cpu"),
         (lambda x: img2img.translate(x, model="colorize", seed="x"), "seed is a number, not 'x'"),
-        (lambda x: img2img.compress(x, qality=3), "no option 'qality' of compression; there are bpp"),
+        (lambda x: img2img.compress(x, qality=3), "no option 'qality' here; there are quality, bpp"),
         (lambda x: img2img.compress(x, quality="3"), "quality is a number, not '3'"),
         (lambda x: img2img.compress(x, effort=3), "effort is 0, 1 or 2, not 3"),
         (lambda x: img2img.compress(x, tile=64), "no option 'tile' here; where and how is said by device"),

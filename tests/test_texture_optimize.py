@@ -15,10 +15,11 @@ from untrained_texture import CPU, gravel, noise, untrained
 
 from img2img import runtime
 from img2img.core.descriptor import RandomFilters
+from img2img.core.luma import LUMA
 from img2img.errors import ImageError
 from img2img.metrics.texture import seam_scores
 from img2img.tasks.texture import Texture
-from img2img.tasks.texture.colour import LUMINANCE, coloured, luminance, match_colours, palette
+from img2img.tasks.texture.colour import coloured, luminance, match_colours, palette
 from img2img.tasks.texture.job import LossName
 from img2img.tasks.texture.loss import GramLoss, SlicedWassersteinLoss, make_loss
 from img2img.tasks.texture.material import PIECES, crop_middle, pieces
@@ -272,7 +273,7 @@ def test_coloured_grey_keeps_its_luminance_and_finds_the_samples_colours() -> No
     torch.testing.assert_close(coloured(luminance(line), line), line, atol=1e-5, rtol=0)
     assert torch.equal(coloured(grey, sample[:1]), grey)
     torch.testing.assert_close(luminance(coloured(grey, torch.full((3, 4, 4), 0.2))), grey)
-    assert sum(LUMINANCE) == pytest.approx(1)
+    assert sum(LUMA) == pytest.approx(1)
 
 
 def test_a_mixtures_palette_has_something_of_each_and_no_preference_for_places() -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ..core.luma import LUMA
 from ..errors import DataError
 from ..images import read_picture
-from .pictures import LUMA
 from .study import Settings
 
 CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ..core.luma import LUMA
 from ..data.patches import load_rgb
 from ..errors import DataError
 
@@ -25,7 +26,6 @@ TO_LEARN_FROM = (
     "grass.png",
     "gravel.png",
 )
-LUMA = (0.299, 0.587, 0.114)
 
 
 def photograph(path: Path | None, side: int = 256, multiple: int = 1) -> Tensor:

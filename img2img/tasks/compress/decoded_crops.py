@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,8 @@ from ...checkpoints import load_checkpoint
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...runtime import placed
+from ...training.photographs import load_photographs
+from ...training.recipe import Recipe
 from .hyperprior import KINDS, HyperpriorCodec
 from .loss import CodecWithPrior
 from .prior import FactorizedPrior
@@ -43,7 +46,7 @@ class Decoded:
         dead: dead zone of the rounding, see CodecWithPrior.
         weighed: share of the batches whose latents are chosen just as the encoder does it; others are rounded.
         smaller: half of the crops are of pictures made smaller by this factor, so that what JPEG did to them is gone; 1
-            takes all as they are. Of restorations.
+            takes all as they are.
     """
 
     codecs: tuple[str, ...] = ("codec-best", "codec-fast")
@@ -100,6 +103,26 @@ class DecodedCrops:
         share = (order + torch.rand(n, generator=generator, device=x.device)) / n
         weighs = self.weighed > 0 and bool(torch.rand((), generator=generator, device=x.device) < self.weighed)
         return self.coded(name, x, self.highest * share**self.power, weighs)
+
+    @classmethod
+    def load(
+        cls, recipe: Recipe, decoded: Decoded, data: Path, highest: float, device: torch.device
+    ) -> tuple[Self, list[Tensor]]:
+        """Those of a recipe's photographs, and the held-out ones: (1, 3, h, w) in [0, 1].
+
+        Raises:
+            TrainingError: crops that do not fit, no usable pictures, or weights that are not those of a codec.
+            WeightsError: a codec cannot be loaded.
+        """
+        if any(phase.patch % PERIOD for phase in recipe.phases):
+            raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
+        source, held_out = load_photographs(recipe, data, device)
+        smaller = None
+        if decoded.smaller != 1:
+            folders = {path.name: decoded.smaller for path in data.iterdir()}
+            smaller, more = load_photographs(recipe, data, device, smaller=folders)
+            held_out += more
+        return cls(source, decoded, highest, device, smaller), held_out
 
     def judged(self, crops: Sequence[Tensor], codec: str, rate: float) -> list[DecodedBatch]:
         """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate."""

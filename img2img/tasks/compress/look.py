@@ -15,6 +15,7 @@ import numpy as np
 
 from ...checkpoints import Checkpoint, load_checkpoint, names
 from ...core.box import Box
+from ...core.luma import LUMA
 from ...engines import Engine, Runner
 from ...errors import WeightsError
 from .grain import grain
@@ -23,7 +24,6 @@ from .networks import DETAIL_NETWORK, RESTORATION_NETWORK
 from .shape import DETAIL, FADES, RESTORATION
 
 REACH = 3  # latents: what is added depends on pixels at most 40 away, and on squares of 8
-LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of BT.601
 LEAST = 64  # latents that parts of a picture have each way at least: what lies around them is computed, too
 
 
@@ -139,7 +139,7 @@ class Look:
             _, height, width = x_hat.shape
             noise = grain(slice(top, top + height), slice(left, left + width))
             detail = self.detail(decoded[None], self.rate, noise[None, None])[0]
-            added = added + np.tensordot(LUMA, self.share * detail - self.made_up * added, 1)
+            added = added + np.tensordot(np.array(LUMA, np.float32), self.share * detail - self.made_up * added, 1)
         result: np.ndarray = decoded + added
         return result
 

@@ -12,10 +12,9 @@ from ...core.patch_gan import PatchDiscriminator
 from ...descriptors.by_name import load_descriptor
 from ...errors import TrainingError
 from ...metrics import psnr8
-from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .decoded_crops import PERIOD, Decoded, DecodedBatch, DecodedCrops, with_tuples
+from .decoded_crops import Decoded, DecodedBatch, DecodedCrops, with_tuples
 from .detail import DetailNetwork
 from .detail_loss import (
     DetailBatch,
@@ -52,15 +51,12 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
             detail.load_state_dict(load_checkpoint(recipe.init).part(DETAIL))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
-    if any(phase.patch % PERIOD for phase in recipe.phases):
-        raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
-    source, crops = load_photographs(recipe, data, device)
-    coded = DecodedCrops(source, decoded, detail.fades[1] if detail.fades else 1.0, device)
+    crops, held_out = DecodedCrops.load(recipe, decoded, data, detail.fades[1] if detail.fades else 1.0, device)
     if recipe.teacher:
         descriptor = load_descriptor("vgg19", Path(recipe.teacher), device, normalised=False)
     else:
         descriptor = load_descriptor("vgg-slim", device=device)
-    return DetailTask(detail, discriminator, descriptor, recipe, worth, decoded, coded, crops)
+    return DetailTask(detail, discriminator, descriptor, recipe, worth, decoded, crops, held_out)
 
 
 class DetailTask:

@@ -9,10 +9,9 @@ from torch import Generator, Tensor, nn
 from ...checkpoints import load_checkpoint, save_checkpoint
 from ...errors import TrainingError
 from ...metrics import psnr8
-from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
-from .decoded_crops import PERIOD, Decoded, DecodedBatch, DecodedCrops, with_tuples
+from .decoded_crops import Decoded, DecodedBatch, DecodedCrops, with_tuples
 from .detail import RestorationNetwork
 from .detail_loss import error_ratio
 from .shape import RESTORATION
@@ -54,15 +53,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "RestorationTask"
             network.load_state_dict(load_checkpoint(recipe.init).part(RESTORATION))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
-    if any(phase.patch % PERIOD for phase in recipe.phases):
-        raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
-    source, held_out = load_photographs(recipe, data, device)
-    smaller = None
-    if decoded.smaller != 1:
-        folders = {path.name: decoded.smaller for path in data.iterdir()}
-        smaller, more = load_photographs(recipe, data, device, smaller=folders)
-        held_out += more
-    crops = DecodedCrops(source, decoded, 1.0, device, smaller)
+    crops, held_out = DecodedCrops.load(recipe, decoded, data, 1.0, device)
     return RestorationTask(network, recipe, decoded, crops, held_out)
 
 

@@ -11,6 +11,7 @@ from typing import Literal, Self
 import numpy as np
 
 from ...checkpoints import Checkpoint, load_checkpoint
+from ...core.luma import LUMA
 from ...core.tiling import tiled
 from ...engines import Engine, pick_engine
 from .networks import BLIND, FINDER, UNET
@@ -23,7 +24,6 @@ BEYOND = 0.01
 FEWEST_CELLS = 8  # of 16x16 pixels, for shadows or lights to be spoken of
 KMAC_PER_PIXEL = 200.0  # of denoise-fast; denoise-photo takes 213
 STRONGEST = 2
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)

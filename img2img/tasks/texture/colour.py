@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.luma import LUMA
 from .either import either
 from .transport import transported
 
 Array = NDArray[Any]
 
-LUMINANCE = (0.299, 0.587, 0.114)  # of sRGB values, Rec. 601: the Y of YIQ, in which Gatys 2016 works
 ROUNDS = 8
 
 
@@ -20,7 +20,7 @@ def luminance(image: Array) -> Array:
     """The luminance (1, H, W) of an image (C, H, W); a grey one is its own."""
     if image.shape[0] == 1:
         return image
-    return np.einsum("c,chw->hw", np.array(LUMINANCE, image.dtype), image)[None]
+    return np.einsum("c,chw->hw", np.array(LUMA, image.dtype), image)[None]
 
 
 @either

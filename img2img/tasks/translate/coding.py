@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from ...core.luma import LUMA
 from ...errors import ImageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ Image: TypeAlias = Any  # np.ndarray or Tensor, (B, C, H, W)
 AB = 110.0  # sRGB's colours have a and b between -108 and 99
 BAND = 2**21  # pixels converted at a time
 HALVINGS = 20
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in data.noise.to_grey
 LUMINANCE = (0.212671, 0.715160, 0.072169)  # of linear sRGB
 TO_XYZ = ((0.412453, 0.357580, 0.180423), LUMINANCE, (0.019334, 0.119193, 0.950227))
 WHITE = (0.95047, 1.0, 1.08883)  # D65, X, Y and Z
