@@ -222,7 +222,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "codecs": partial(codecs, "codec_kodak"),
     "codecs by effort": partial(codecs, "codec_effort"),
     "codecs by tune": partial(codecs, "codec_tune_beside", "codec_tune"),
-    "codec networks": lambda: codec_speed.network_table(record("codec_speed")["networks"]),
+    "codec networks": lambda: codec_speed.network_table(record("codec_speed_compressai")["networks"]),
     "codecs at equal bytes": lambda: codec_equal_bytes.table(record("codec_seen_skimage")["summary"]),
     "codecs at equal bytes, Kodak": lambda: codec_equal_bytes.table(record("codec_seen_kodak")["summary"]),
     "codecs against AVIF": lambda: codec_equal_bytes.rates_table(
