@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from img2img.choices import TUNES
 from img2img.errors import Img2ImgError
 from img2img.images import read_8_bits
 
@@ -37,7 +38,8 @@ class Settings:
 
     Attributes:
         data: folder of pictures; scikit-image's own photographs if None.
-        models: names or files of our codecs, each with every look but the plain one.
+        models: names or files of our codecs.
+        tunes, looks: as for codec_equal_bytes.Settings.
         only: peers.
         rate: bits per pixel, of whole files.
         limit: only the first so many pictures, by name.
@@ -49,6 +51,8 @@ class Settings:
     out: Path
     data: Path | None = None
     models: Sequence[str] = ("codec-best",)
+    tunes: Sequence[str] = TUNES[:1]
+    looks: Sequence[str] = ("faithful", "vivid")
     only: Sequence[str] = ("AVIF",)
     rate: float = 0.25
     limit: int | None = 10
@@ -84,7 +88,8 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
 
 def _ask(settings: Settings, echo: Callable[[str], None]) -> dict[str, Any]:
     files = picture_files(settings.data, settings.limit)
-    coders = dict(codec_equal_bytes.coders(codec_equal_bytes.Settings(models=settings.models, only=settings.only)))
+    shared = {name: getattr(settings, name) for name in ("models", "tunes", "looks", "only")}
+    coders = dict(codec_equal_bytes.coders(codec_equal_bytes.Settings(**shared)))
     made: dict[str, dict[str, Pixels]] = {}
     for file in files:
         pixels = read_8_bits(file)

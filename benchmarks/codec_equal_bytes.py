@@ -1,6 +1,6 @@
 """What is seen of a picture in so many bytes, by each codec: `img2img bench codec-seen`.
 
-Ours are decoded twice where weights are there that make detail up: faithfully, and vividly (`View(look=1)`).
+Ours may be coded by each `tune`, and are decoded with each look: faithfully, and vividly (`View(look=1)`).
 For each picture and each rate every codec makes the best file that is no larger than the rate allows: ours by
 `Target(max_bytes=...)`, the others by the highest setting of theirs that fits. What is decoded from it is compared
 with the original by PSNR, MS-SSIM, SSIMULACRA2 and the distance in features of a VGG-19, and put on a sheet beside it.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from img2img.choices import LOOKS
+from img2img.choices import LOOKS, TUNES
 from img2img.errors import UnreachableError
 from img2img.images import Picture, read_8_bits
 from img2img.metrics import ms_ssim, psnr
@@ -66,6 +66,8 @@ class Settings:
         limit: only the first so many pictures, by name.
         judge: file of a VGG-19; without it no distance in features.
         detail: weights that make detail up for the vivid look; those shipped, if any are, if None.
+        tunes: what ours are coded for, as `Compressor.compress` has it.
+        looks: what they are decoded with, names of `choices.LOOKS`.
         slow_peers: also AVIF at speed 2, as it is and tuned for SSIM (minutes a picture).
         only: names of the peers to measure; all without.
         device, precision: as for `Compressor.from_pretrained`.
@@ -79,6 +81,8 @@ class Settings:
     limit: int | None = None
     judge: Path | None = None
     detail: Path | None = None
+    tunes: Sequence[str] = TUNES[:1]
+    looks: Sequence[str] = ("faithful", "vivid")
     slow_peers: bool = False
     only: Sequence[str] = ()
     device: str = "auto"
@@ -154,17 +158,17 @@ def run(settings: Settings, echo: Callable[[str], None] = print) -> dict[str, An
 
 
 def coders(settings: Settings) -> Iterator[tuple[str, Fitting]]:
-    """What makes the best file of so many bytes, by name: ours, faithfully and vividly, and the peers."""
+    """What makes the best file of so many bytes, by name: ours, for each tune and with each look, and the peers."""
     from img2img.checkpoints import names
 
     for name in settings.models if settings.models is not None else names("compress"):
-        yield from _ours(name, settings)
+        for tune in settings.tunes:
+            yield from _ours(name, tune, settings)
     yield from chosen_of(fitting(settings.slow_peers), settings.only).items()
 
 
-def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
-    """One of our codecs: as its files are decoded, and with the vivid look, of the same files."""
-    from img2img.checkpoints import names
+def _ours(name: str, tune: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
+    """One of our codecs, tuned by one measure: the same files with each look."""
     from img2img.tasks.compress import Compressor, Decompressor, Target, View
 
     computing: dict[str, Any] = {"device": settings.device, "precision": settings.precision}
@@ -177,7 +181,7 @@ def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
             if same is pixels and size == most:
                 return data
         try:
-            data = compressor.compress(Picture(pixels), Target(max_bytes=most)).data
+            data = compressor.compress(Picture(pixels), Target(max_bytes=most), tune=tune).data
         except UnreachableError:
             data = None
         latest[:] = [each for each in latest if each[0] is pixels] + [(pixels, most, data)]
@@ -187,9 +191,12 @@ def _ours(name: str, settings: Settings) -> Iterator[tuple[str, Fitting]]:
         data = coded(pixels, most)
         return None if data is None else (len(data), decompressor.decompress(data, view=View(look=look)).samples)
 
-    yield name, lambda pixels: partial(decoded, LOOKS["faithful"], pixels)
-    if settings.detail is not None or names("detail"):
-        yield f"{name}, vivid", lambda pixels: partial(decoded, LOOKS["vivid"], pixels)
+    def seen(look: str) -> Fitting:
+        return lambda pixels: partial(decoded, LOOKS[look], pixels)
+
+    for look in settings.looks:
+        words = [name, *([tune] if tune != TUNES[0] else []), *([look] if LOOKS[look] != View().look else [])]
+        yield ", ".join(words), seen(look)
 
 
 def _eyes(settings: Settings) -> Eyes:

@@ -171,10 +171,11 @@ def _models(settings: Settings) -> Iterator[PictureCodec]:
 
     for name in settings.models if settings.models is not None else names("compress"):
         for effort in settings.efforts:
-            for tune in settings.tunes if effort > 1 else TUNES[:1]:
+            for tune in settings.tunes:
                 codec = our_codec(name, settings.qualities, effort, settings.device, settings.precision, tune)
                 also = "" if tune == TUNES[0] else f", {tune}"
-                yield codec if effort == 1 else replace(codec, name=f"{name}{EFFORT}{effort}{also}")
+                with_effort = "" if effort == 1 else f"{EFFORT}{effort}"
+                yield replace(codec, name=f"{name}{with_effort}{also}")
         if settings.plain:
             codec = our_codec(name, settings.qualities, 1, settings.device, settings.precision, look="plain")
             yield replace(codec, name=f"{name}{PLAIN}")

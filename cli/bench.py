@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from img2img.choices import ENGINES, TUNES
+from img2img.choices import ENGINES, LOOKS, TUNES
 
 from . import options
 from .debug import debug
@@ -239,6 +239,26 @@ _only = click.option(
 )
 
 
+_tunes = click.option(
+    "--tune",
+    "tunes",
+    type=click.Choice(TUNES),
+    multiple=True,
+    default=TUNES[:1],
+    show_default=True,
+    help="What ours are coded for, as for img2img compress; may be given several times.",
+)
+_looks = click.option(
+    "--look",
+    "looks",
+    type=click.Choice(list(LOOKS)),
+    multiple=True,
+    default=("faithful", "vivid"),
+    show_default=True,
+    help="What ours are decoded with; may be given several times.",
+)
+
+
 @bench.command()
 @_data
 @_codecs
@@ -258,15 +278,7 @@ _only = click.option(
     show_default=True,
     help="As for img2img compress; several, with commas between them.",
 )
-@click.option(
-    "--tune",
-    "tunes",
-    type=click.Choice(TUNES),
-    multiple=True,
-    default=TUNES[:1],
-    show_default=True,
-    help="With effort 2, as for img2img compress; may be given several times.",
-)
+@_tunes
 @click.option("--plain", is_flag=True, help="Also by the synthesis alone, which nothing restores.")
 @_limit
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also measure JPEG, WebP, AVIF and others.")
@@ -329,8 +341,10 @@ def codec_speed(models: tuple[str, ...], **settings: Any) -> None:
 @click.option(
     "--detail",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights of `img2img train detail`: ours are measured with detail made up, too.",
+    help="Weights of `img2img train detail`, for the vivid look.",
 )
+@_tunes
+@_looks
 @click.option(
     "--rate",
     "rates",
@@ -363,7 +377,12 @@ def codec_seen(models: tuple[str, ...], **settings: Any) -> None:
     multiple=True,
     default=("codec-best",),
     show_default=True,
-    help="Our codecs, faithful and vivid; may be given several times.",
+    help="Our codecs; may be given several times.",
+)
+@_tunes
+@_looks
+@click.option(
+    "--peer", "only", multiple=True, metavar="NAME", default=("AVIF",), show_default=True, help="And these codecs."
 )
 @click.option("--rate", type=options.Positive(), default=0.25, show_default=True, help="Bits per pixel of each file.")
 @click.option(

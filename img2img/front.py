@@ -501,6 +501,7 @@ class Compressor(_Task):
         """What is done to files; up to tune as of `compress`, the rest as `operations.of_images` takes it."""
         goal = target_of(quality, bpp, psnr, max_bytes)
         _check_search(effort, tune)
+        self.pipeline.check(effort, tune)
 
         def apply(picture: Picture, _format: str) -> tuple[Bytes, dict[str, Any]]:
             if keeping.metadata == "none":
@@ -532,8 +533,6 @@ def _check_search(effort: int, tune: str) -> None:
         raise OptionError("{0} is 0, 1 or 2, not {value!r}", "effort", value=effort)
     if tune not in TUNES:
         raise OptionError("{0} is {words}, not {value!r}", "tune", words=" or ".join(TUNES), value=tune)
-    if tune != TUNES[0] and effort < 2:
-        raise OptionError("{0} is for {1} 2, which seeks what is best by it", "tune", "effort")
     if effort > 1:
         need("effort 2", "torch", *(["pytorch_msssim"] if tune == "ms-ssim" else []))
 

@@ -1,6 +1,6 @@
 """A small codec that has learnt nothing but block transforms, as a file of weights: real files come of it at once.
 
-And networks that make detail up, or restore what was lost, at random.
+And networks that make detail up, restore what was lost, or tune latents, at random.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from img2img.tasks.compress.loss import CodecWithPrior
 from img2img.tasks.compress.model import start_as_klt
 from img2img.tasks.compress.tables import make_tables
 from img2img.tasks.compress.train import fitted_prior
+from img2img.tasks.compress.tuning import TuningNetwork
 
 HYPER = {"slices": [8, 24, 32], "hyper_channels": 8, "features": 16, "hidden": 16}
 
@@ -64,4 +65,17 @@ def write_restoration(folder: Path, codec: Path, name: str = "restoring") -> Pat
     header = {"task": "restoration", "name": name, "network": "restoration", "config": {"widths": [8, 12]}}
     header["codecs"] = {codec.stem: load_checkpoint(codec).sha256}
     save_checkpoint(path, {f"restoration.{key}": value for key, value in network.state_dict().items()}, header)
+    return path
+
+
+def write_tuning(folder: Path, codec: Path, name: str = "tuning") -> Path:
+    """Write NAME.safetensors, a small network that tunes a codec's latents strangely, into a folder."""
+    torch.manual_seed(3)
+    checkpoint = load_checkpoint(codec)
+    config = {"latents": checkpoint.header["config"]["widths"][-1], "width": 8}
+    network = TuningNetwork(**config)
+    torch.nn.init.normal_(network.last.weight, std=0.05)  # it begins as nothing
+    path = folder / f"{name}.safetensors"
+    header = {"task": "tuning", "name": name, "network": "tuning", "config": config, "codec": checkpoint.sha256}
+    save_checkpoint(path, {f"tuning.{key}": value for key, value in network.state_dict().items()}, header)
     return path

@@ -19,16 +19,13 @@ from torch.optim import Adam
 from ...checkpoints import Checkpoint
 from ...runtime import autocast, pick_precision, placed
 from .detail import RestorationNetwork
-from .loss import CodecWithPrior
-from .networks import RESTORATION_NETWORK, codec_of
+from .loss import CodecWithPrior, Seen
+from .networks import RESTORATION_NETWORK, TUNING_NETWORK, codec_of
 from .prior import FactorizedPrior
 
 # In quantisation steps. Of 0.004 to 0.05 this came lowest after 200 and after 400 steps on two held-out photographs.
 LEARNING_RATE = 0.006
 TEMPERATURES = 0.3, 0.07  # first and last
-SIMILARITY = 1300.0  # squared grey levels that 1 - MS-SSIM counts as: files are then about as large as by PSNR
-WINDOW, LEAST_WINDOW = 11, 3  # pixels, of MS-SSIM's windows
-COARSER = 4  # times that it halves a picture
 SURE = 1e-4  # a latent nearer than this to a whole number is as good as there
 
 
@@ -65,23 +62,10 @@ def squared_error(found: Tensor, true: Tensor) -> Tensor:
     return 255**2 * (found - true).square().mean()
 
 
-def dissimilarity(found: Tensor, true: Tensor) -> Tensor:
-    """1 - MS-SSIM, in squared grey levels' place; pictures of at most 160 pixels a side are seen by smaller windows.
-
-    Those of at most 32 have no room for five scales, and are compared by squared_error.
-
-    References: Wang et al. 2003, "Multiscale structural similarity for image quality assessment".
-    """
-    from pytorch_msssim import ms_ssim
-
-    window = min(WINDOW, (min(found.shape[-2:]) - 1) // 2**COARSER // 2 * 2 + 1)
-    if window < LEAST_WINDOW:
-        return squared_error(found, true)
-    similarity: Tensor = ms_ssim(found, true, data_range=1.0, win_size=window)
-    return SIMILARITY * (1 - similarity)
-
-
-DISTORTIONS = {"psnr": squared_error, "ms-ssim": dissimilarity}  # by choices.TUNES
+DISTORTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "psnr": squared_error,
+    "ms-ssim": Seen(),
+}  # by choices.TUNES
 
 
 @lru_cache(maxsize=1)
@@ -108,6 +92,7 @@ def annealed(
     steps: int,
     tune: str = "psnr",
     restoration: Checkpoint | None = None,
+    tuning: Checkpoint | None = None,
     device: str = "cpu",
     report: Callable[[int], None] = lambda step: None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -121,6 +106,7 @@ def annealed(
         steps: of gradient descent.
         tune: by what the picture is to be as good as it can: `psnr` or `ms-ssim`.
         restoration: weights of what readers restore the picture by, if they do.
+        tuning: weights of what moves latents before they are sought, if anything does.
         device: cpu, cuda or mps.
         report: is told how many are done.
 
@@ -134,6 +120,8 @@ def annealed(
     step = frozen.codec.steps(at)[0]
     with torch.no_grad():
         y = frozen.codec.analysis(true).float()
+        if tuning is not None:
+            y = placed(TUNING_NETWORK.build(tuning), device)(y, at.view(1, 1, 1, 1)).float()
         z = frozen.hyper(y)
     # Counted in steps, so that one learning rate does for all channels.
     moves = [torch.zeros_like(y).requires_grad_()]
@@ -159,7 +147,7 @@ def annealed(
                 x_hat = x_hat + restore(x_hat, at.view(1, 1, 1, 1)).float()
         found, wanted = (t[..., : shown[0], : shown[1]] for t in (x_hat.float(), true))
         optimizer.zero_grad()
-        (bits.sum() + weight * DISTORTIONS[tune](found, wanted)).backward()
+        (bits + weight * DISTORTIONS[tune](found, wanted)).sum().backward()
         optimizer.step()
         report(number + 1)
     y_found, z_found = (None if t is None else t.detach().cpu().numpy()[0] for t in moved())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint
 from ...data.patches import PatchSource
@@ -16,6 +16,8 @@ from ...training.photographs import load_photographs
 from ...training.recipe import Recipe
 from .hyperprior import KINDS, HyperpriorCodec
 from .loss import CodecWithPrior
+from .model_file import tuning_of
+from .networks import TUNING_NETWORK
 from .prior import FactorizedPrior
 from .train import go_on_from, whole_blocks
 
@@ -45,6 +47,7 @@ class Decoded:
         power: how much more often low rates are drawn: shares of the range are raised to it.
         dead: dead zone of the rounding, see CodecWithPrior.
         weighed: share of the batches whose latents are chosen just as the encoder does it; others are rounded.
+        tuned: share of the batches whose latents are tuned, as `compress --tune ms-ssim` does it.
         smaller: half of the crops are of pictures made smaller by this factor, so that what JPEG did to them is gone; 1
             takes all as they are.
     """
@@ -53,6 +56,7 @@ class Decoded:
     power: float = 1.7
     dead: float = 0.1
     weighed: float = 0.0
+    tuned: float = 0.0
     smaller: float = 1.0
 
 
@@ -80,16 +84,21 @@ class DecodedCrops:
         smaller: PatchSource | None = None,
     ) -> None:
         self.source, self.smaller, self.power, self.highest = source, smaller, decoded.power, highest
-        self.weighed = decoded.weighed
+        self.weighed, self.tuned = decoded.weighed, decoded.tuned
         dead = 0.0 if decoded.weighed else decoded.dead
         self.codecs = {name: frozen_codec(name, dead, device) for name in decoded.codecs}
+        self.tunings = {name: _frozen_tuning(name, device) for name in decoded.codecs} if decoded.tuned else {}
 
     @torch.no_grad()
-    def coded(self, codec: str, x: Tensor, rate: Tensor, weighs: bool = True) -> DecodedBatch:
+    def coded(self, codec: str, x: Tensor, rate: Tensor, weighs: bool = True, tuned: bool = False) -> DecodedBatch:
         """Pictures (B, 3, H, W), and what a codec leaves of them at rates (B,); if it may not weigh, by rounding."""
-        self.codecs[codec].weighs = weighs and self.weighed > 0
-        x_hat = self.codecs[codec](x, rate)[0].float().clamp(0, 1)
-        return DecodedBatch(x, x_hat, rate.view(-1, 1, 1, 1))
+        model, at = self.codecs[codec], rate.view(-1, 1, 1, 1)
+        model.weighs = weighs and self.weighed > 0
+        y = model.codec.analysis(x).float()
+        if tuned:
+            y = self.tunings[codec](y, at)
+        x_hat, _ = model.code(y, model.hyper(y), rate)
+        return DecodedBatch(x, x_hat.float().clamp(0, 1), at)
 
     def batch(self, patch: int, n: int, generator: Generator) -> DecodedBatch:
         """Crops by one of the codecs, each at a rate of its own, one from each n-th of the range."""
@@ -101,8 +110,11 @@ class DecodedCrops:
         x = source.sample(n, patch, generator)
         order = torch.randperm(n, generator=generator, device=x.device)
         share = (order + torch.rand(n, generator=generator, device=x.device)) / n
-        weighs = self.weighed > 0 and bool(torch.rand((), generator=generator, device=x.device) < self.weighed)
-        return self.coded(name, x, self.highest * share**self.power, weighs)
+
+        def drawn(wanted: float) -> bool:
+            return wanted > 0 and bool(torch.rand((), generator=generator, device=x.device) < wanted)
+
+        return self.coded(name, x, self.highest * share**self.power, drawn(self.weighed), drawn(self.tuned))
 
     @classmethod
     def load(
@@ -128,6 +140,19 @@ class DecodedCrops:
         """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate."""
         whole = (whole_blocks(crop, PERIOD) for crop in crops)
         return [self.coded(codec, crop, torch.tensor([rate], device=crop.device)) for crop in whole]
+
+
+def _frozen_tuning(codec: str, device: torch.device) -> nn.Module:
+    """What tunes a codec's latents.
+
+    Raises:
+        TrainingError: nothing does.
+        WeightsError: some weights cannot be loaded.
+    """
+    weights = tuning_of(load_checkpoint(codec))
+    if weights is None:
+        raise TrainingError(f"no weights are here that tune the codec {codec}")
+    return placed(TUNING_NETWORK.build(weights).requires_grad_(False), device)
 
 
 def with_tuples(entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.descriptor import Descriptor
+from ...core.luma import LUMA
 from ...core.patch_gan import GANS, PatchDiscriminator, check_gan, frozen, generator_gan_loss
 from .detail import DetailNetwork
 from .shape import SCALE
@@ -109,7 +110,7 @@ class DetailObjective(nn.Module):
     def forward(self, batch: DetailBatch) -> dict[str, Tensor]:
         x, x_hat, rate, noise = batch
         descriptor, discriminator = self._others
-        detail = self.detail(x_hat, rate, noise).float()
+        detail = of_lightness(self.detail(x_hat, rate, noise).float())
         vivid = x_hat + detail
         # A descriptor's poolings have a grid of their own, and its filters a direction: seen from ever other places and
         # sides, what only pleases these comes out.
@@ -162,6 +163,12 @@ class DetailDiscriminatorObjective(nn.Module):
         real = GANS[self.gan](judged(self.discriminator, batch.x_hat, batch.x, veil), True)
         made = GANS[self.gan](judged(self.discriminator, batch.x_hat, fake, veil), False)
         return {"loss": (real + made) / 2, "real": real, "fake": made}
+
+
+def of_lightness(detail: Tensor) -> Tensor:
+    """What a look takes of detail (B, 3, H, W): its lightness alone, the same for each channel."""
+    weights = torch.tensor(LUMA, device=detail.device).view(1, 3, 1, 1)
+    return (weights * detail).sum(1, keepdim=True).expand_as(detail)
 
 
 def seen_from(x: Tensor, top: int, left: int, upside_down: int, mirrored: int, turned: int) -> Tensor:

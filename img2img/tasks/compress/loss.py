@@ -1,8 +1,11 @@
 """The codec's loss: rate + lambda * distortion, and that of the medians of its densities."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .hyperprior import Expected, HyperpriorCodec
@@ -10,6 +13,9 @@ from .latents import DISTORTION
 from .model import Codec
 from .prior import FactorizedPrior, gaussian_probability
 
+WINDOW, LEAST_WINDOW = 11, 3  # pixels, of MS-SSIM's windows
+COARSER = 4  # times that it halves a picture
+LOW = 8  # pixels over which brightness and tint are compared
 LARGEST_LOG2 = 30.0  # of a sigma, either way: what nobody has learnt yet must not become infinite
 
 
@@ -24,7 +30,9 @@ def round_with_dead_zone(x: Tensor, dead: float) -> Tensor:
 
 
 def weighed(x: Tensor, sigma: Tensor) -> Tensor:
-    """Whole numbers for latents in steps, one nearer to zero where that saves more bits than it hurts; no gradient.
+    """Whole numbers for latents in steps, one nearer to zero where that saves more bits than it hurts.
+
+    With the gradient of x.
 
     Args:
         x: latents, counted in steps from where they are expected.
@@ -34,7 +42,8 @@ def weighed(x: Tensor, sigma: Tensor) -> Tensor:
     near = x.round()
     lower = near - near.sign()
     saves = (gaussian_probability(lower, zero, sigma, one) / gaussian_probability(near, zero, sigma, one)).log2()
-    return torch.where(saves > DISTORTION * ((x - lower) ** 2 - (x - near) ** 2), lower, near)
+    chosen = torch.where(saves > DISTORTION * ((x - lower) ** 2 - (x - near) ** 2), lower, near)
+    return x + (chosen - x).detach()
 
 
 def noisy(x: Tensor, step: Tensor) -> Tensor:
@@ -61,7 +70,7 @@ class CodecWithPrior(nn.Module):
             numbers, about as an encoder does that looks at the bits; without gradient if more than 0.
 
     Attributes:
-        weighs: latents that the codec expects are chosen as the encoder does it (latents.Chooser), without gradient.
+        weighs: latents that the codec expects are chosen as the encoder does it (latents.Chooser).
 
     Shape:
         x: (B, C, H, W) in [0, 1], H and W multiples of the stride; rate: (B,) in [0, 1].
@@ -130,6 +139,54 @@ class CodecWithPrior(nn.Module):
 
         _, features = codec.code_slices(z_hat, rate, y.shape, code)
         return codec.refine(torch.cat(restored, 1), step, features), torch.stack(costs).sum(0)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of a difference: structure, and besides, what MS-SSIM hardly minds, brightness and tint of places.
+
+    Args:
+        similarity: squared grey levels that 1 - MS-SSIM counts as: files are then about as large as by squared error.
+        mse: of the mean squared error, in squared grey levels.
+        low: of that of means over LOW pixels.
+
+    Shape:
+        found, true: (B, 3, H, W) in [0, 1]; returns (B,), in squared grey levels of 255.
+
+    References: Wang et al. 2003, "Multiscale structural similarity for image quality assessment".
+    """
+
+    similarity: float = 1300.0
+    mse: float = 0.1
+    low: float = 3.0
+
+    def __call__(self, found: Tensor, true: Tensor) -> Tensor:
+        off = 255 * (found.float() - true)
+        squares = off.square().mean((1, 2, 3))
+        similarity = similarity_of(found, true)
+        if similarity is None:
+            return squares
+        low = F.avg_pool2d(off, LOW).square().mean((1, 2, 3))
+        return self.similarity * (1 - similarity) + self.mse * squares + self.low * low
+
+
+def similarity_of(found: Tensor, true: Tensor) -> Tensor | None:
+    """MS-SSIM (B,); smaller windows see pictures of at most 160 pixels a side, none those of at most 32."""
+    from pytorch_msssim import ms_ssim
+
+    window = min(WINDOW, (min(found.shape[-2:]) - 1) // 2**COARSER // 2 * 2 + 1)
+    if window < LEAST_WINDOW:
+        return None
+    with torch.autocast(found.device.type, enabled=False):  # 1 - MS-SSIM is small: bf16 does not know it
+        pair = found.float().clamp(0, 1), true.float()
+        similarity: Tensor = ms_ssim(*pair, data_range=1.0, win_size=window, size_average=False)
+    return similarity
+
+
+def ms_ssim_decibels(found: Tensor, true: Tensor) -> float:
+    """MS-SSIM of one picture as papers draw it: -10 log10(1 - MS-SSIM); NaN where it has no room for five scales."""
+    similarity = similarity_of(found, true)
+    return math.nan if similarity is None else -10 * math.log10(max(1e-9, 1 - similarity.item()))
 
 
 class RateDistortion(nn.Module):

@@ -15,7 +15,7 @@ import numpy as np
 from ...checkpoints import Checkpoint, build
 from ...engines.network import Network
 from ...errors import WeightsError
-from .shape import DETAIL, FACTORIZED, FACTORS, HYPERPRIOR, RESTORATION, SCALE
+from .shape import DETAIL, FACTORIZED, FACTORS, HYPERPRIOR, RESTORATION, SCALE, TUNING
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,15 +126,31 @@ def _decoded(header: Mapping[str, Any], random: np.random.Generator, height: int
     return tuple(x.astype(np.float32) for x in (maps if fades else maps[:2]))
 
 
+def _tuning_network(checkpoint: Checkpoint) -> nn.Module:
+    from .tuning import TuningNetwork
+
+    return build(checkpoint, TUNING, TuningNetwork)
+
+
+def _tuned(header: Mapping[str, Any], random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, ...]:
+    """Latents and a rate."""
+    size = (-(-height // prod(FACTORS)), -(-width // prod(FACTORS)))
+    y = random.normal(0, 1, (1, header["config"]["latents"], *size))
+    return y.astype(np.float32), random.random((1, 1, 1, 1)).astype(np.float32)
+
+
 WHOLE = 16  # of which sides of what is decoded are multiples
 # x_hat (B, 3, H, W) in [0, 1], rate (B, 1, 1, 1) and noise (B, 1, H, W) to what is to be added to x_hat
 DETAIL_NETWORK = Network(DETAIL, _detail_network, ("x_hat", "rate", "noise"), _decoded, prefix=DETAIL)
 # x_hat and rate alone to what was lost and can be known
 RESTORATION_NETWORK = Network(RESTORATION, _restoration_network, ("x_hat", "rate"), _decoded, prefix=RESTORATION)
+# y and rate to the latents to be coded
+TUNING_NETWORK = Network(TUNING, _tuning_network, ("y", "rate"), _tuned, prefix=TUNING, level=LATENT)
 
 NETWORKS = {
     DETAIL: (DETAIL_NETWORK,),
     RESTORATION: (RESTORATION_NETWORK,),
+    TUNING: (TUNING_NETWORK,),
     FACTORIZED: (ANALYSIS, SYNTHESIS),
     HYPERPRIOR: (ANALYSIS, SYNTHESIS, HYPER_ANALYSIS, REFINE),
 }

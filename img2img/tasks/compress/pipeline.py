@@ -28,8 +28,19 @@ from .latents import Group, Latents
 from .look import Looks, kind_of
 from .lossless import looks_drawn
 from .model_file import LoadedCodec, load_codec
-from .shape import DETAIL, HYPER_STRIDE, RESTORATION
-from .tiles import MARGIN, Synthesis, analyse, latent_boxes, needed, pixels_of, tile_shape
+from .shape import DETAIL, HYPER_STRIDE, RESTORATION, TUNING_REACH
+from .tiles import (
+    MARGIN,
+    Synthesis,
+    analyse,
+    latent_boxes,
+    needed,
+    pixels_of,
+    surrounded,
+    tile_shape,
+    tuned,
+    within,
+)
 
 KMAC_PER_PIXEL = 11.0  # of either transform
 RESTORING_KMAC = 10.1  # and of what restores what is decoded
@@ -167,6 +178,7 @@ class Compressor:
         precision: str = "auto",
         engine: str = "auto",
         pictures: int = 1,
+        tunings: Sequence[str | Path] = (),
     ) -> Self:
         """The compressor of shipped weights or of a weight file.
 
@@ -176,13 +188,14 @@ class Compressor:
             precision: auto (bf16 where PyTorch runs and the processor is fast at it), fp32 or bf16, of the transforms.
             engine: auto (what gives the result soonest), torch or onnx.
             pictures: how many are to come, for engine auto.
+            tunings: further weights that tune latents; shipped ones are found without.
 
         Raises:
             WeightsError: the weights are missing, damaged or not a codec's.
             Img2ImgError: the device or PyTorch is not there.
         """
         runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
-        return cls(load_codec(name_or_file, runs))
+        return cls(load_codec(name_or_file, runs, tunings))
 
     def compress(self, picture: Picture, target: Target | None = None, effort: int = 1, tune: str = TUNES[0]) -> Coded:
         """Code one picture.
@@ -193,8 +206,8 @@ class Compressor:
             effort: 0 rounds latents to the nearest, 1 where it pays to the one before (rate-distortion optimised
                 quantisation), 2 seeks them by gradients for each picture (annealing.py), which needs PyTorch and takes
                 a minute or more.
-            tune: with effort 2, by what the picture is to be as good as it can: `psnr`, or `ms-ssim`, which sees
-                structure and is less strict about brightness.
+            tune: by what the picture is to be as good as it can: `psnr`, as the codec was trained, or `ms-ssim`, which
+                sees structure as eyes do: latents are moved by a network that learnt to (tuning.py).
 
         Returns:
             the file. Metadata and alpha come back as they are; pixels as the target says, or as they are, too, where
@@ -202,8 +215,10 @@ class Compressor:
 
         Raises:
             UnreachableError: the target cannot be reached.
+            WeightsError: nobody has learnt to tune this codec, and effort 2 does not seek it.
             Img2ImgError: effort 2 without PyTorch.
         """
+        self.check(effort, tune)
         target = target or Target(quality=CODEC_QUALITY)
         thin = min(picture.width, picture.height) < LEAST_SIDE
         exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
@@ -211,13 +226,23 @@ class Compressor:
             return _within(exact, target, picture)
         self.model.engine.expect(picture.width * picture.height)
         try:
-            coding = _Coding(self, picture, effort) if effort < 2 else _Annealed(self, picture, tune)
+            kind = _Coding if effort < 2 else _Annealed
+            coding = kind(self, picture, effort, tune)
             coded = coding.reach(target)
         except UnreachableError:
             if exact is None or target.psnr is None:
                 raise
             return exact
         return coded if exact is None or len(coded.data) < len(exact.data) else exact
+
+    def check(self, effort: int, tune: str) -> None:
+        """Whether pictures can be coded so, before there is one.
+
+        Raises:
+            WeightsError: nobody has learnt to tune this codec, and effort 2 does not seek it.
+        """
+        if tune != TUNES[0] and effort < 2:
+            _ = self.model.tuning
 
 
 def _exact(picture: Picture) -> Coded:
@@ -266,9 +291,10 @@ class Found(NamedTuple):
 class _Coding:
     """One picture on its way into a file: transformed once, quantised as often as a target asks for."""
 
-    def __init__(self, compressor: Compressor, picture: Picture, effort: int) -> None:
+    def __init__(self, compressor: Compressor, picture: Picture, effort: int, tune: str = TUNES[0]) -> None:
         self.model, self.looks = compressor.model, compressor.looks
         self.picture, self.effort = picture, effort
+        self.tunes = tune != TUNES[0] and self.model.tuning_weights is not None
         self.tile = tile_shape(picture.width, picture.height, compressor.tile)
         self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.stride)
         self.latents: list[list[np.ndarray]] | None = None
@@ -324,7 +350,14 @@ class _Coding:
         )
 
     def _analyse(self, box: Box) -> np.ndarray:
-        return analyse(self.model, self.picture, box)
+        return analyse(self.model, self.picture, self._seen(box))
+
+    def _seen(self, box: Box) -> Box:
+        """A tile with the latents around it on which depends what its own are tuned to."""
+        return self._surrounded(box, TUNING_REACH) if self.tunes else box
+
+    def _surrounded(self, box: Box, margin: int) -> Box:
+        return surrounded(box, margin, self.picture.width, self.picture.height, self.model.stride)
 
     def _synthesis(self, rate: int) -> Synthesis:
         """What a reader of the file sees, faithfully."""
@@ -336,17 +369,20 @@ class _Coding:
             yield [self._choose(y, box, rate) for y, box in zip(latents, row, strict=True)]
 
     def _choose(self, y: np.ndarray, box: Box, rate: int) -> Latents:
-        """Quantised latents; nearly those that a picture was decoded from, if it was, and from a file of this rate.
+        """Quantised latents, from y of `_seen`; nearly those that a picture was decoded from, if it was, at this rate.
 
         Analysis is not quite the inverse of synthesis and restoration. What is decoded and analysed anew is off by a
         tenth of a step, more where a latent is large, always nearer to 0: over ten rounds the picture would fade. So
         that is undone, and then the nearest is right: what would cost fewer bits was chosen the first time.
         """
-        choose = self.model.coding.choose
-        latents = choose(y, rate, self.effort)
-        if not self.effort or not latents.off_centre(y, self.model.coding.steps(rate)[0]) < CENTRED:
-            return latents
-        return choose(y - self._fading(latents, box, rate), rate, 0)
+        choose, inside = self.model.coding.choose, within(box, self._seen(box))
+        own = inside.of(y)
+        latents = choose(own, rate, self.effort)
+        if self.effort and latents.off_centre(own, self.model.coding.steps(rate)[0]) < CENTRED:
+            return choose(own - self._fading(latents, box, rate), rate, 0)
+        if self.tunes:
+            return choose(inside.of(tuned(self.model, y, rate / RATES)), rate, self.effort)
+        return latents
 
     def _fading(self, latents: Latents, box: Box, rate: int) -> np.ndarray:
         """How far latents (M, h, w) are from the middle of their bins once a tile is decoded and analysed anew.
@@ -419,11 +455,11 @@ class _Coding:
 class _Annealed(_Coding):
     """One picture whose latents are sought by gradients, once it is known at which rate."""
 
-    def __init__(self, compressor: Compressor, picture: Picture, tune: str) -> None:
+    def __init__(self, compressor: Compressor, picture: Picture, effort: int, tune: str) -> None:
         need("effort 2", "torch")
-        super().__init__(compressor, picture, effort=2)
+        super().__init__(compressor, picture, effort, tune)
         self.tune = tune
-        self.steps, self.plain = compressor.steps, _Coding(compressor, picture, 1)
+        self.steps, self.plain = compressor.steps, _Coding(compressor, picture, 1, tune)
         self.sought: tuple[int, list[list[Latents]]] | None = None  # of the last rate
 
     def found(self, target: Target) -> Found:
@@ -480,7 +516,7 @@ class _Annealed(_Coding):
         from .annealing import annealed
 
         total = self.steps * sum(map(len, self.boxes))
-        wide = self._surrounded(box)
+        wide = self._with_hyper(box)
         stride, picture, model = self.model.stride, self.picture, self.model
         sides = ((picture.height, wide.top, wide.bottom), (picture.width, wide.left, wide.right))
         shown = [min(side, end * stride) - begin * stride for side, begin, end in sides]
@@ -492,20 +528,17 @@ class _Annealed(_Coding):
             self.steps,
             self.tune,
             self.looks.restores(model),
+            model.tuning_weights if self.tunes else None,
             model.engine.device,
             lambda step: progress.report(number * self.steps + step, total),
         )
-        inside = Box(*(side - wide.top for side in box[:2]), *(side - wide.left for side in box[2:]))
+        inside = within(box, wide)
         hyper = Box(*(-(-side // HYPER_STRIDE) for side in inside))
         return model.coding.choose(inside.of(y), rate, 0, None if z is None else hyper.of(z))
 
-    def _surrounded(self, box: Box) -> Box:
+    def _with_hyper(self, box: Box) -> Box:
         """A tile with the latents around it that its pixels depend on, where hyper-latents lie as in the tile."""
-        if box.top % HYPER_STRIDE or box.left % HYPER_STRIDE:
-            return box
-        stride, picture = self.model.stride, self.picture
-        whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
-        return box.widened(HYPER_STRIDE).common(whole) or box
+        return box if box.top % HYPER_STRIDE or box.left % HYPER_STRIDE else self._surrounded(box, HYPER_STRIDE)
 
     def _tell(self, done: int, total: int) -> None:
         """Coding takes no time beside the search."""

@@ -53,14 +53,31 @@ def needed(boxes: list[list[Box]], area: Box, margin: int = MARGIN) -> list[list
     return [row for row in rows if row]
 
 
+def surrounded(box: Box, margin: int, width: int, height: int, stride: int) -> Box:
+    """A box of a picture's latents with so many around it, as far as the picture of width x height pixels reaches."""
+    return box.widened(margin).common(Box(0, -(-height // stride), 0, -(-width // stride))) or box
+
+
+def within(box: Box, wide: Box) -> Box:
+    """Where a box lies in one around it."""
+    return Box(box.top - wide.top, box.bottom - wide.top, box.left - wide.left, box.right - wide.left)
+
+
 def analyse(codec: LoadedCodec, picture: Picture, box: Box) -> np.ndarray:
     """y (M, h, w) float32, of a box of a picture's latents: g_a, with what surrounds it."""
-    stride = codec.stride
-    whole = Box(0, -(-picture.height // stride), 0, -(-picture.width // stride))
-    around = pixels_of(picture, box.widened(MARGIN).common(whole) or box, stride)
-    y: np.ndarray = codec.analysis(around[None])[0]
-    top, left = min(MARGIN, box.top), min(MARGIN, box.left)
-    return y[:, top : top + box.height, left : left + box.width]
+    wide = surrounded(box, MARGIN, picture.width, picture.height, codec.stride)
+    y: np.ndarray = codec.analysis(pixels_of(picture, wide, codec.stride)[None])[0]
+    return within(box, wide).of(y)
+
+
+def tuned(codec: LoadedCodec, y: np.ndarray, rate: float) -> np.ndarray:
+    """Latents (M, h, w) moved to where they look better decoded, at a rate in [0, 1].
+
+    Raises:
+        WeightsError: nothing was learnt for this codec.
+    """
+    moved: np.ndarray = codec.tuning(y[None], np.full((1, 1, 1, 1), rate, np.float32))[0]
+    return moved
 
 
 class Synthesis:
