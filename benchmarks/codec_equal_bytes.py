@@ -65,7 +65,7 @@ class Settings:
         rates: bits per pixel, of whole files.
         limit: only the first so many pictures, by name.
         judge: file of a VGG-19; without it no distance in features.
-        detail: weights that make detail up for the vivid look; those shipped, if any are, if None.
+        detail: weights that make detail up for the vivid look; those shipped if None.
         tunes: what ours are coded for, as `Compressor.compress` has it.
         looks: what they are decoded with, names of `choices.LOOKS`.
         slow_peers: also AVIF at speed 2, as it is and tuned for SSIM (minutes a picture).
@@ -174,7 +174,7 @@ def _ours(name: str, tune: str, settings: Settings) -> Iterator[tuple[str, Fitti
     computing: dict[str, Any] = {"device": settings.device, "precision": settings.precision}
     compressor = Compressor.from_pretrained(name, **computing)
     decompressor = Decompressor(models=[name, *([settings.detail] if settings.detail else [])], **computing)
-    latest: list[tuple[Pixels, int, bytes | None]] = []  # of one picture, so that it is coded once for both looks
+    latest: list[tuple[Pixels, int, bytes | None]] = []  # of one picture, so that it is coded once for all looks
 
     def coded(pixels: Pixels, most: int) -> bytes | None:
         for same, size, data in latest:

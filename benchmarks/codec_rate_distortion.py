@@ -49,7 +49,7 @@ class Settings:
         models: names or files of codecs; every shipped one if None.
         qualities: at which our codecs are measured, 1 to 100.
         efforts: of our encoder, each as for `Compressor.compress`.
-        tunes: likewise, with effort 2.
+        tunes: likewise.
         plain: also what our files of effort 1 are by the synthesis alone, which nothing restores.
         limit: only the first so many pictures, by name.
         peers: also measure the codecs of Pillow and imagecodecs.
@@ -257,8 +257,8 @@ def _with_peak(curve: Curve, known: Sequence[PictureCodec], file: Path, settings
 
     codec = next((codec for codec in known if codec.name == curve.codec), None)
     ours = settings.models if settings.models is not None else names("compress")
-    variants = (curve.codec.partition(mark) for mark in (EFFORT, PLAIN))
-    if codec is None or any(mark and base in ours for base, mark, _ in variants):  # the process below codes as usual
+    base, variant, _ = curve.codec.partition(", ")
+    if codec is None or (variant and base in ours):  # the process below codes as usual
         return curve
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "picture.png"

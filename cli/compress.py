@@ -35,11 +35,11 @@ from .work import Work
 )
 @click.option(
     "--tune",
-    type=click.Choice(TUNES),
+    type=options.Tune(),
     default=TUNES[0],
     show_default=True,
-    help="By what the picture is to be as good as it can. ms-ssim sees structure, as eyes do: more texture at low "
-    "qualities for as many bytes, and fewer dB.",
+    help="By what the picture is to be as good as it can. ms-ssim sees structure, as eyes do: more texture in as many "
+    "bytes, and fewer dB. Or weights of img2img train tuning, for a codec of your own.",
 )
 @options.max_pixels
 @options.read_and_kept

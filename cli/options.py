@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from img2img.choices import DEFAULT_QUALITY, DEVICES, ENGINES, FORMATS, MAX_PIXELS, METADATA, PRECISIONS
+from img2img.choices import DEFAULT_QUALITY, DEVICES, ENGINES, FORMATS, MAX_PIXELS, METADATA, PRECISIONS, TUNES
 from img2img.keeping import Keeping as Keeping
 from img2img.runtime import share_the_machine
 
@@ -225,6 +225,27 @@ def weights(task: str, default: str | None = None) -> Callable[[F], F]:
     return click.option(
         "--model", type=WeightsName(task), default=default, show_default=True, help="See img2img weights list."
     )
+
+
+class Tune(click.ParamType):
+    """What the codec is to be good by: one of TUNES, or a file of weights."""
+
+    name = "tune or file"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show all in the help text."""
+        return "|".join((*TUNES, "FILE"))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the names; where none begins so, files."""
+        fitting = [CompletionItem(tune) for tune in TUNES if tune.startswith(incomplete)]
+        return [*complete_files(ctx, param, incomplete), *fitting]
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is neither."""
+        if value not in TUNES and not Path(value).is_file():
+            self.fail(f"{value!r} is neither {' nor '.join(TUNES)} nor a file.", param, ctx)
+        return value
 
 
 class Quality(click.ParamType):

@@ -14,6 +14,6 @@ DEFAULT_QUALITY = {"jpg": 95, "webp": 95, "avif": 90, "jxl": 95, "heic": 90}
 CODEC_QUALITY = 50
 """Of `.i2i` files."""
 TUNES = ("psnr", "ms-ssim")
-"""By what a picture is to be as good as it can, where latents are sought for it; the first is the default."""
+"""By what a compressed picture is to be as good as it can; the first is the default."""
 LOOKS = {"plain": None, "faithful": 0.0, "vivid": 1.0}
 """How much plausible detail is added to what was decoded; numbers between the last two blend. plain: nothing at all."""

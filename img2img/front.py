@@ -452,7 +452,7 @@ class Compressor(_Task):
     def check(cls, header: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         """There is one target."""
         target_of(**{name: options.get(name) for name in TARGETS})
-        _check_search(options.get("effort", 1), options.get("tune", TUNES[0]))
+        _check_coding(options.get("effort", 1), options.get("tune", TUNES[0]))
 
     def __call__(
         self,
@@ -470,7 +470,7 @@ class Compressor(_Task):
         """Compress a picture; see `compress`."""
         with in_our_words():
             was = given(x)
-            _check_search(effort, tune)
+            _check_coding(effort, tune)
             data = self.picture(_only(was.frames), target_of(quality, bpp, psnr, max_bytes), effort, tune)[0]
             written: Written = (
                 {"overwrite": overwrite} if output is None else {"overwrite": overwrite, "output": output}
@@ -500,8 +500,8 @@ class Compressor(_Task):
     ) -> Operation[Picture, Bytes]:
         """What is done to files; up to tune as of `compress`, the rest as `operations.of_images` takes it."""
         goal = target_of(quality, bpp, psnr, max_bytes)
-        _check_search(effort, tune)
-        self.pipeline.check(effort, tune)
+        _check_coding(effort, tune)
+        self.pipeline.ready(effort, tune)
 
         def apply(picture: Picture, _format: str) -> tuple[Bytes, dict[str, Any]]:
             if keeping.metadata == "none":
@@ -522,8 +522,8 @@ class Compressor(_Task):
         return Operation(read, apply, write, lambda picture: picture.nbytes)
 
 
-def _check_search(effort: int, tune: str) -> None:
-    """Whether the search for latents that is asked for makes sense, and can be done here.
+def _check_coding(effort: int, tune: str) -> None:
+    """Whether the way of coding that is asked for makes sense, and can be gone here.
 
     Raises:
         OptionError: it makes none.
@@ -531,10 +531,11 @@ def _check_search(effort: int, tune: str) -> None:
     """
     if effort not in (0, 1, 2):
         raise OptionError("{0} is 0, 1 or 2, not {value!r}", "effort", value=effort)
-    if tune not in TUNES:
-        raise OptionError("{0} is {words}, not {value!r}", "tune", words=" or ".join(TUNES), value=tune)
+    if tune not in TUNES and not Path(tune).is_file():
+        words = ", ".join(TUNES)
+        raise OptionError("{0} is {words} or a file of weights, not {value!r}", "tune", words=words, value=tune)
     if effort > 1:
-        need("effort 2", "torch", *(["pytorch_msssim"] if tune == "ms-ssim" else []))
+        need("effort 2", "torch", *(["pytorch_msssim"] if tune != TUNES[0] else []))
 
 
 def _only(frames: Frames) -> Picture:
@@ -922,8 +923,8 @@ def compress(x: Any, *, model: str | os.PathLike[str] | None = None, **options: 
         x: as of `denoise`, one picture; float values are taken in 16 bits.
         model: name or file of the weights.
         options: one of quality (1 to 100, 50 without), bpp, psnr and max_bytes; effort (0, 1, or 2, which takes minutes
-            and needs PyTorch) and with effort 2 tune (psnr or ms-ssim); output and overwrite; device,
-            precision, engine.
+            and needs PyTorch); tune (psnr, ms-ssim, or a file of weights); output and overwrite; device, precision,
+            engine.
 
     Returns:
         the bytes of an `.i2i` file. For a path the path of a new file beside it, photo.i2i for photo.jpg.

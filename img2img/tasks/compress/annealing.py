@@ -58,8 +58,8 @@ class Annealing(CodecWithPrior):
 
 
 def squared_error(found: Tensor, true: Tensor) -> Tensor:
-    """Mean square of the difference, in grey levels of 255."""
-    return 255**2 * (found - true).square().mean()
+    """Mean square of the difference of each picture (B,), in grey levels of 255."""
+    return 255**2 * (found - true).square().mean((1, 2, 3))
 
 
 DISTORTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -82,6 +82,11 @@ def _restoring(checkpoint: Checkpoint, device: str) -> RestorationNetwork:
     network = RESTORATION_NETWORK.build(checkpoint)
     assert isinstance(network, RestorationNetwork)
     return placed(network.requires_grad_(False), device)
+
+
+@lru_cache(maxsize=1)
+def _tuning(checkpoint: Checkpoint, device: str) -> torch.nn.Module:
+    return placed(TUNING_NETWORK.build(checkpoint).requires_grad_(False), device)
 
 
 def annealed(
@@ -121,7 +126,7 @@ def annealed(
     with torch.no_grad():
         y = frozen.codec.analysis(true).float()
         if tuning is not None:
-            y = placed(TUNING_NETWORK.build(tuning), device)(y, at.view(1, 1, 1, 1)).float()
+            y = _tuning(tuning, device)(y, at.view(1, 1, 1, 1)).float()
         z = frozen.hyper(y)
     # Counted in steps, so that one learning rate does for all channels.
     moves = [torch.zeros_like(y).requires_grad_()]

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint
+from ...choices import TUNES
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...runtime import placed
@@ -19,7 +20,7 @@ from .loss import CodecWithPrior
 from .model_file import tuning_of
 from .networks import TUNING_NETWORK
 from .prior import FactorizedPrior
-from .train import go_on_from, whole_blocks
+from .train import go_on_from, rates, whole_blocks
 
 PERIOD = 32  # of which sides of crops are multiples
 
@@ -108,13 +109,12 @@ class DecodedCrops:
         if self.smaller is not None and torch.rand((), generator=generator, device=generator.device) < 0.5:
             source = self.smaller
         x = source.sample(n, patch, generator)
-        order = torch.randperm(n, generator=generator, device=x.device)
-        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
+        rate = self.highest * rates(n, generator) ** self.power
 
         def drawn(wanted: float) -> bool:
             return wanted > 0 and bool(torch.rand((), generator=generator, device=x.device) < wanted)
 
-        return self.coded(name, x, self.highest * share**self.power, drawn(self.weighed), drawn(self.tuned))
+        return self.coded(name, x, rate, drawn(self.weighed), drawn(self.tuned))
 
     @classmethod
     def load(
@@ -137,7 +137,7 @@ class DecodedCrops:
         return cls(source, decoded, highest, device, smaller), held_out
 
     def judged(self, crops: Sequence[Tensor], codec: str, rate: float) -> list[DecodedBatch]:
-        """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate."""
+        """Held-out crops (1, 3, H, W), cut to whole blocks, by one codec at one rate; never tuned."""
         whole = (whole_blocks(crop, PERIOD) for crop in crops)
         return [self.coded(codec, crop, torch.tensor([rate], device=crop.device)) for crop in whole]
 
@@ -149,7 +149,7 @@ def _frozen_tuning(codec: str, device: torch.device) -> nn.Module:
         TrainingError: nothing does.
         WeightsError: some weights cannot be loaded.
     """
-    weights = tuning_of(load_checkpoint(codec))
+    weights = tuning_of(load_checkpoint(codec), TUNES[1])
     if weights is None:
         raise TrainingError(f"no weights are here that tune the codec {codec}")
     return placed(TUNING_NETWORK.build(weights).requires_grad_(False), device)

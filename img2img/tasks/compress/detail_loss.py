@@ -61,6 +61,7 @@ class Worth:
         width: of the discriminator.
         veil: grey levels of noise through which the discriminator sees pictures. Without it the traces of JPEG in the
             true ones soon tell all, and it has no more to say of the rest.
+        lightness: only the lightness of detail counts, which is what looks take of it.
     """
 
     mse: float = 0.1
@@ -74,6 +75,11 @@ class Worth:
     patch: int = 70
     width: int = 32
     veil: float = 0.0
+    lightness: bool = False
+
+    def taken(self, detail: Tensor) -> Tensor:
+        """What of detail (B, 3, H, W) counts."""
+        return of_lightness(detail) if self.lightness else detail
 
 
 class DetailObjective(nn.Module):
@@ -110,7 +116,7 @@ class DetailObjective(nn.Module):
     def forward(self, batch: DetailBatch) -> dict[str, Tensor]:
         x, x_hat, rate, noise = batch
         descriptor, discriminator = self._others
-        detail = of_lightness(self.detail(x_hat, rate, noise).float())
+        detail = self.worth.taken(self.detail(x_hat, rate, noise).float())
         vivid = x_hat + detail
         # A descriptor's poolings have a grid of their own, and its filters a direction: seen from ever other places and
         # sides, what only pleases these comes out.

@@ -1,6 +1,5 @@
 """The codec's loss: rate + lambda * distortion, and that of the medians of its densities."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from .prior import FactorizedPrior, gaussian_probability
 
 WINDOW, LEAST_WINDOW = 11, 3  # pixels, of MS-SSIM's windows
 COARSER = 4  # times that it halves a picture
-LOW = 8  # pixels over which brightness and tint are compared
+LOW = 8  # pixels over which brightness and colours are compared
 LARGEST_LOG2 = 30.0  # of a sigma, either way: what nobody has learnt yet must not become infinite
 
 
@@ -143,12 +142,15 @@ class CodecWithPrior(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """What is seen of a difference: structure, and besides, what MS-SSIM hardly minds, brightness and tint of places.
+    """What is seen of a difference: structure; and what MS-SSIM hardly minds, brightness and colours of places.
 
     Args:
-        similarity: squared grey levels that 1 - MS-SSIM counts as: files are then about as large as by squared error.
+        similarity: squared grey levels that 1 - MS-SSIM counts as.
         mse: of the mean squared error, in squared grey levels.
         low: of that of means over LOW pixels.
+
+    MS-SSIM sees pictures of at most 160 pixels a side by smaller windows; of those of at most 32 the mean squared error
+    counts alone, and whole.
 
     Shape:
         found, true: (B, 3, H, W) in [0, 1]; returns (B,), in squared grey levels of 255.
@@ -171,7 +173,7 @@ class Seen:
 
 
 def similarity_of(found: Tensor, true: Tensor) -> Tensor | None:
-    """MS-SSIM (B,); smaller windows see pictures of at most 160 pixels a side, none those of at most 32."""
+    """MS-SSIM (B,), with a gradient; None where there is no room for five scales."""
     from pytorch_msssim import ms_ssim
 
     window = min(WINDOW, (min(found.shape[-2:]) - 1) // 2**COARSER // 2 * 2 + 1)
@@ -181,12 +183,6 @@ def similarity_of(found: Tensor, true: Tensor) -> Tensor | None:
         pair = found.float().clamp(0, 1), true.float()
         similarity: Tensor = ms_ssim(*pair, data_range=1.0, win_size=window, size_average=False)
     return similarity
-
-
-def ms_ssim_decibels(found: Tensor, true: Tensor) -> float:
-    """MS-SSIM of one picture as papers draw it: -10 log10(1 - MS-SSIM); NaN where it has no room for five scales."""
-    similarity = similarity_of(found, true)
-    return math.nan if similarity is None else -10 * math.log10(max(1e-9, 1 - similarity.item()))
 
 
 class RateDistortion(nn.Module):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
 
-from ...checkpoints import Checkpoint, load_checkpoint, names
+from ...checkpoints import Checkpoint, header_of, load_checkpoint, names
+from ...choices import TUNES
 from ...engines import Engine, Runner
 from ...errors import WeightsError
 from .bitstream import NAME
@@ -29,7 +29,6 @@ class LoadedCodec:
         coding: latents to symbols and back.
         checkpoint: of which the engine makes the transforms when they are first needed.
         engine: runs them.
-        tunings: weights that tune latents, besides the shipped ones.
     """
 
     name: str
@@ -38,28 +37,23 @@ class LoadedCodec:
     coding: Coding
     checkpoint: Checkpoint
     engine: Engine
-    tunings: tuple[str | Path, ...] = ()
+    _tunings: dict[str, Runner | None] = field(default_factory=dict)
 
     @cached_property
     def analysis(self) -> Runner:
         """x (1, 3, H, W) in [0, 1], H and W multiples of the stride, to y (1, M, H / stride, W / stride)."""
         return self.engine.load(self.checkpoint, ANALYSIS)
 
-    @cached_property
-    def tuning_weights(self) -> Checkpoint | None:
-        """Those of a network that tunes latents, if there are any for this very codec."""
-        return tuning_of(self.checkpoint, self.tunings)
-
-    @cached_property
-    def tuning(self) -> Runner:
-        """y (1, M, h, w) and rate (1, 1, 1, 1) to latents that look better once they are decoded.
+    def tuning(self, tune: str) -> Runner | None:
+        """y (1, M, h, w) and rate (1, 1, 1, 1) to the latents to be coded; None: they stay as g_a gives them.
 
         Raises:
-            WeightsError: nothing was learnt for this codec.
+            WeightsError: weights are missing, damaged or for another codec.
         """
-        if self.tuning_weights is None:
-            raise WeightsError(f"no weights are here that tune the codec {self.name!r}; effort 2 needs none")
-        return self.engine.load(self.tuning_weights, TUNING_NETWORK)
+        if tune not in self._tunings:
+            weights = tuning_of(self.checkpoint, tune)
+            self._tunings[tune] = None if weights is None else self.engine.load(weights, TUNING_NETWORK)
+        return self._tunings[tune]
 
     @cached_property
     def synthesis(self) -> Runner:
@@ -67,17 +61,29 @@ class LoadedCodec:
         return self.engine.load(self.checkpoint, SYNTHESIS)
 
 
-def tuning_of(codec: Checkpoint, given: Sequence[str | Path] = ()) -> Checkpoint | None:
-    """Weights that tune this very codec's latents, of those given or shipped.
+def tuning_of(codec: Checkpoint, tune: str) -> Checkpoint | None:
+    """Weights that move a codec's latents for a tune: one of TUNES, or a file of weights.
+
+    Returns:
+        None where latents stay as they are: for the first of TUNES, or because nobody learnt it for this codec.
 
     Raises:
-        WeightsError: some of them are missing or damaged.
+        WeightsError: weights are missing or damaged; those of a file are no tuning, or for another codec.
     """
-    known = (load_checkpoint(name) for name in (*given, *names(TUNING)))
-    return next((weights for weights in known if weights.header.get("codec") == codec.sha256), None)
+    if tune == TUNES[0]:
+        return None
+    if tune in TUNES:
+        known = (name for name in names(TUNING) if header_of(name).get("codec") == codec.sha256)
+        name = next(known, None)
+        return None if name is None else load_checkpoint(name)
+    weights = load_checkpoint(tune)
+    weights.require(TUNING)
+    if weights.header.get("codec") != codec.sha256:
+        raise WeightsError(f"weights {tune} tune another codec than {codec.called}")
+    return weights
 
 
-def load_codec(name_or_file: str | Path, engine: Engine, tunings: Sequence[str | Path] = ()) -> LoadedCodec:
+def load_codec(name_or_file: str | Path, engine: Engine) -> LoadedCodec:
     """A codec whose transforms an engine runs.
 
     Raises:
@@ -98,7 +104,6 @@ def load_codec(name_or_file: str | Path, engine: Engine, tunings: Sequence[str |
             CODINGS[network](checkpoint, engine),
             checkpoint,
             engine,
-            tuple(tunings),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise WeightsError(f"weights {name_or_file} do not fit the model that their header describes") from error

@@ -17,7 +17,7 @@ from ...checkpoints import names
 from ...choices import CODEC_QUALITY, TUNES
 from ...core.box import Box
 from ...engines import pick_engine
-from ...errors import BitstreamError, UnreachableError
+from ...errors import BitstreamError, UnreachableError, WeightsError
 from ...extras import need
 from ...images import MAX_PIXELS, Picture
 from ...metrics.bitrate import bits_per_pixel
@@ -27,7 +27,7 @@ from .coder import Decoder, Encoder
 from .latents import Group, Latents
 from .look import Looks, kind_of
 from .lossless import looks_drawn
-from .model_file import LoadedCodec, load_codec
+from .model_file import LoadedCodec, load_codec, tuning_of
 from .shape import DETAIL, HYPER_STRIDE, RESTORATION, TUNING_REACH
 from .tiles import (
     MARGIN,
@@ -38,7 +38,6 @@ from .tiles import (
     pixels_of,
     surrounded,
     tile_shape,
-    tuned,
     within,
 )
 
@@ -178,7 +177,6 @@ class Compressor:
         precision: str = "auto",
         engine: str = "auto",
         pictures: int = 1,
-        tunings: Sequence[str | Path] = (),
     ) -> Self:
         """The compressor of shipped weights or of a weight file.
 
@@ -188,14 +186,13 @@ class Compressor:
             precision: auto (bf16 where PyTorch runs and the processor is fast at it), fp32 or bf16, of the transforms.
             engine: auto (what gives the result soonest), torch or onnx.
             pictures: how many are to come, for engine auto.
-            tunings: further weights that tune latents; shipped ones are found without.
 
         Raises:
             WeightsError: the weights are missing, damaged or not a codec's.
             Img2ImgError: the device or PyTorch is not there.
         """
         runs = pick_engine(engine, device, precision, kmac_per_pixel=KMAC_PER_PIXEL, pictures=pictures)
-        return cls(load_codec(name_or_file, runs, tunings))
+        return cls(load_codec(name_or_file, runs))
 
     def compress(self, picture: Picture, target: Target | None = None, effort: int = 1, tune: str = TUNES[0]) -> Coded:
         """Code one picture.
@@ -207,7 +204,8 @@ class Compressor:
                 quantisation), 2 seeks them by gradients for each picture (annealing.py), which needs PyTorch and takes
                 a minute or more.
             tune: by what the picture is to be as good as it can: `psnr`, as the codec was trained, or `ms-ssim`, which
-                sees structure as eyes do: latents are moved by a network that learnt to (tuning.py).
+                sees structure as eyes do: latents are moved by a network that learnt to (tuning.py). Or a file of
+                weights by `img2img train tuning`.
 
         Returns:
             the file. Metadata and alpha come back as they are; pixels as the target says, or as they are, too, where
@@ -218,12 +216,12 @@ class Compressor:
             WeightsError: nobody has learnt to tune this codec, and effort 2 does not seek it.
             Img2ImgError: effort 2 without PyTorch.
         """
-        self.check(effort, tune)
+        self.ready(effort, tune)
         target = target or Target(quality=CODEC_QUALITY)
         thin = min(picture.width, picture.height) < LEAST_SIDE
         exact = _exact(picture) if thin or looks_drawn(picture.samples) else None
         if exact is not None and (thin or (target.most_bytes(picture) or 0) >= len(exact.data)):
-            return _within(exact, target, picture)
+            return _if_small(exact, target, picture)
         self.model.engine.expect(picture.width * picture.height)
         try:
             kind = _Coding if effort < 2 else _Annealed
@@ -235,14 +233,17 @@ class Compressor:
             return exact
         return coded if exact is None or len(coded.data) < len(exact.data) else exact
 
-    def check(self, effort: int, tune: str) -> None:
-        """Whether pictures can be coded so, before there is one.
+    def ready(self, effort: int, tune: str) -> None:
+        """Load what tunes latents, so that it is not missed first where a picture is.
 
         Raises:
-            WeightsError: nobody has learnt to tune this codec, and effort 2 does not seek it.
+            WeightsError: it is missing or damaged; or nobody has learnt to tune this codec, and effort 2 does not seek
+                it.
         """
-        if tune != TUNES[0] and effort < 2:
-            _ = self.model.tuning
+        if self.model.tuning(tune) is None and tune != TUNES[0] and effort < 2:
+            raise WeightsError(
+                f"nothing is here that tunes the codec {self.model.name!r} by {tune}; `img2img train tuning` makes it"
+            )
 
 
 def _exact(picture: Picture) -> Coded:
@@ -265,7 +266,7 @@ def _coded(picture: Picture, data: bytes, **facts: Any) -> Coded:
     return Coded(data, {"bytes": len(data), "bpp": round(bpp, 4), **facts})
 
 
-def _within(coded: Coded, target: Target, picture: Picture) -> Coded:
+def _if_small(coded: Coded, target: Target, picture: Picture) -> Coded:
     limit = target.most_bytes(picture)
     if limit is not None and len(coded.data) > limit:
         raise _too_few(target, picture, len(coded.data), "a picture so thin takes")
@@ -294,7 +295,8 @@ class _Coding:
     def __init__(self, compressor: Compressor, picture: Picture, effort: int, tune: str = TUNES[0]) -> None:
         self.model, self.looks = compressor.model, compressor.looks
         self.picture, self.effort = picture, effort
-        self.tunes = tune != TUNES[0] and self.model.tuning_weights is not None
+        self.tune, self.tuning = tune, self.model.tuning(tune)
+        self.again: dict[int, bool] = {}  # by rate: whether the picture was decoded from a file of it
         self.tile = tile_shape(picture.width, picture.height, compressor.tile)
         self.boxes = latent_boxes(picture.width, picture.height, self.tile, self.model.stride)
         self.latents: list[list[np.ndarray]] | None = None
@@ -350,11 +352,11 @@ class _Coding:
         )
 
     def _analyse(self, box: Box) -> np.ndarray:
-        return analyse(self.model, self.picture, self._seen(box))
+        return analyse(self.model, self.picture, self._wide(box))
 
-    def _seen(self, box: Box) -> Box:
+    def _wide(self, box: Box) -> Box:
         """A tile with the latents around it on which depends what its own are tuned to."""
-        return self._surrounded(box, TUNING_REACH) if self.tunes else box
+        return box if self.tuning is None else self._surrounded(box, TUNING_REACH)
 
     def _surrounded(self, box: Box, margin: int) -> Box:
         return surrounded(box, margin, self.picture.width, self.picture.height, self.model.stride)
@@ -369,20 +371,38 @@ class _Coding:
             yield [self._choose(y, box, rate) for y, box in zip(latents, row, strict=True)]
 
     def _choose(self, y: np.ndarray, box: Box, rate: int) -> Latents:
-        """Quantised latents, from y of `_seen`; nearly those that a picture was decoded from, if it was, at this rate.
+        """Quantised latents, from y of `_wide`; nearly those that a picture was decoded from, if it was, at this rate.
 
         Analysis is not quite the inverse of synthesis and restoration. What is decoded and analysed anew is off by a
         tenth of a step, more where a latent is large, always nearer to 0: over ten rounds the picture would fade. So
-        that is undone, and then the nearest is right: what would cost fewer bits was chosen the first time.
+        that is undone, and then the nearest is right: what would cost fewer bits was chosen the first time. And what
+        was tuned then is not tuned again.
         """
-        choose, inside = self.model.coding.choose, within(box, self._seen(box))
-        own = inside.of(y)
+        choose, own = self.model.coding.choose, within(box, self._wide(box)).of(y)
+        if self.tuning is not None and not self._was_decoded(rate):
+            return choose(self._tuned(y, box, rate), rate, self.effort)
         latents = choose(own, rate, self.effort)
-        if self.effort and latents.off_centre(own, self.model.coding.steps(rate)[0]) < CENTRED:
-            return choose(own - self._fading(latents, box, rate), rate, 0)
-        if self.tunes:
-            return choose(inside.of(tuned(self.model, y, rate / RATES)), rate, self.effort)
-        return latents
+        if not self.effort or not self._centred(latents, own, rate):
+            return latents
+        return choose(own - self._fading(latents, box, rate), rate, 0)
+
+    def _tuned(self, y: np.ndarray, box: Box, rate: int) -> np.ndarray:
+        assert self.tuning is not None
+        moved: np.ndarray = self.tuning(y[None], np.full((1, 1, 1, 1), rate / RATES, np.float32))[0]
+        return within(box, self._wide(box)).of(moved)
+
+    def _centred(self, latents: Latents, y: np.ndarray, rate: int) -> bool:
+        """Whether latents y lie near the middle of the bins that were chosen for them, as a decoded picture's do."""
+        return latents.off_centre(y, self.model.coding.steps(rate)[0]) < CENTRED
+
+    def _was_decoded(self, rate: int) -> bool:
+        """Whether the picture was decoded from a file of this rate, judged by its middle tile."""
+        if rate not in self.again:
+            row = self.boxes[len(self.boxes) // 2]
+            box = row[len(row) // 2]
+            y = analyse(self.model, self.picture, box)
+            self.again[rate] = self._centred(self.model.coding.choose(y, rate, 1), y, rate)
+        return self.again[rate]
 
     def _fading(self, latents: Latents, box: Box, rate: int) -> np.ndarray:
         """How far latents (M, h, w) are from the middle of their bins once a tile is decoded and analysed anew.
@@ -458,7 +478,6 @@ class _Annealed(_Coding):
     def __init__(self, compressor: Compressor, picture: Picture, effort: int, tune: str) -> None:
         need("effort 2", "torch")
         super().__init__(compressor, picture, effort, tune)
-        self.tune = tune
         self.steps, self.plain = compressor.steps, _Coding(compressor, picture, 1, tune)
         self.sought: tuple[int, list[list[Latents]]] | None = None  # of the last rate
 
@@ -513,6 +532,8 @@ class _Annealed(_Coding):
         return iter(self.sought[1])
 
     def _seek(self, box: Box, rate: int, number: int) -> Latents:
+        if self.tuning is not None and self._was_decoded(rate):  # then nothing is to be made stronger again
+            return self.plain._choose(self._analyse(box), box, rate)
         from .annealing import annealed
 
         total = self.steps * sum(map(len, self.boxes))
@@ -526,9 +547,9 @@ class _Annealed(_Coding):
             (shown[0], shown[1]),
             rate / RATES,
             self.steps,
-            self.tune,
+            "psnr" if self.tune == TUNES[0] else "ms-ssim",
             self.looks.restores(model),
-            model.tuning_weights if self.tunes else None,
+            tuning_of(model.checkpoint, self.tune),
             model.engine.device,
             lambda step: progress.report(number * self.steps + step, total),
         )

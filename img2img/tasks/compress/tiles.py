@@ -70,16 +70,6 @@ def analyse(codec: LoadedCodec, picture: Picture, box: Box) -> np.ndarray:
     return within(box, wide).of(y)
 
 
-def tuned(codec: LoadedCodec, y: np.ndarray, rate: float) -> np.ndarray:
-    """Latents (M, h, w) moved to where they look better decoded, at a rate in [0, 1].
-
-    Raises:
-        WeightsError: nothing was learnt for this codec.
-    """
-    moved: np.ndarray = codec.tuning(y[None], np.full((1, 1, 1, 1), rate, np.float32))[0]
-    return moved
-
-
 class Synthesis:
     """A codec's g_s and what is added behind it, applied to tiles of pictures.
 

@@ -86,8 +86,19 @@ def fitted_prior(codec: Codec, sample: Tensor) -> FactorizedPrior:
     y = codec.analysis(sample)
     if not isinstance(codec, HyperpriorCodec):
         return FactorizedPrior(y.std((0, 2, 3)))
-    codec.unit.copy_(y.std((0, 2, 3), keepdim=True).log2().round().exp2())
+    codec.unit.copy_(units(y))
     return FactorizedPrior(codec.hyper_analysis(y).std((0, 2, 3)))
+
+
+def units(y: Tensor) -> Tensor:
+    """Powers of two near the standard deviation of each channel of (B, M, h, w): (1, M, 1, 1)."""
+    return y.std((0, 2, 3), keepdim=True).clamp_min(2**-14).log2().round().exp2()
+
+
+def rates(n: int, generator: Generator) -> Tensor:
+    """(n,), by chance in [0, 1], one from each nth of the range, so that no step sees only high or low ones."""
+    order = torch.randperm(n, generator=generator, device=generator.device)
+    return (order + torch.rand(n, generator=generator, device=generator.device)) / n
 
 
 class CodecTask:
@@ -102,10 +113,9 @@ class CodecTask:
         self.held_out = [whole_blocks(crop, model.codec.stride) for crop in crops]
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Crops, and a rate for each: one in every nth of the scale, so that no step sees only high or low ones."""
+        """Crops, and a rate for each."""
         x = self.source.sample(n, patch, generator)
-        order = torch.randperm(n, generator=generator, device=x.device)
-        return x, (order + torch.rand(n, generator=generator, device=x.device)) / n
+        return x, rates(n, generator)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Bits per pixel and PSNR at each of RATES; score: minus the mean of log2(bpp + lambda * MSE) over all."""

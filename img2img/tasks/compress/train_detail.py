@@ -24,7 +24,6 @@ from .detail_loss import (
     by_layers,
     feature_errors,
     lattice,
-    of_lightness,
     texture_errors,
     tint,
 )
@@ -103,7 +102,7 @@ class DetailTask:
         for codec, rate, batches in self.held_out:
             rows = []
             for batch in batches:
-                detail = of_lightness(model(batch.x_hat, batch.rate, batch.noise).float())
+                detail = self.worth.taken(model(batch.x_hat, batch.rate, batch.noise).float())
                 wanted = self.descriptor(batch.x)
                 row = []
                 for picture in (batch.x_hat, batch.x_hat + detail):
@@ -123,7 +122,7 @@ class DetailTask:
     def picture(self, model: nn.Module) -> Tensor:
         """Held-out crops, what was decoded of them at the lowest rate, and that with detail: (3, H, 3 W)."""
         batch = self.held_out[0][2][-1]
-        vivid = batch.x_hat + of_lightness(model(batch.x_hat, batch.rate, batch.noise).float())
+        vivid = batch.x_hat + self.worth.taken(model(batch.x_hat, batch.rate, batch.noise).float())
         return torch.cat((batch.x, batch.x_hat, vivid), 3)[0].clamp(0, 1)
 
     def ship(self, tensors: dict[str, Tensor], path: Path, facts: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Training data, objective, validation and shipping of the network that moves latents to where they look better."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,18 @@ from ...checkpoints import load_checkpoint, save_checkpoint
 from ...data.patches import PatchSource
 from ...errors import TrainingError
 from ...extras import need
+from ...runtime import placed
 from ...training.photographs import load_photographs
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
 from .decoded_crops import PERIOD, frozen_codec
-from .loss import CodecWithPrior, Seen, ms_ssim_decibels
+from .loss import CodecWithPrior, Seen
 from .networks import RESTORATION_NETWORK
 from .shape import TUNING
-from .train import whole_blocks
+from .train import rates, units, whole_blocks
 from .tuning import TuningNetwork
 
-RATES = (0.0, 0.2, 0.4, 0.6, 0.8)  # at which held-out crops are judged
+RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # at which held-out crops are judged
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TunedCodec(nn.Module):
 
     Shape:
         x: (B, 3, H, W) in [0, 1], sides multiples of PERIOD; rate: (B,) in [0, 1].
-        returns: what readers see (B, 3, H, W), not clamped, and bits per pixel (B,).
+        returns: what readers see (B, 3, H, W), and bits per pixel (B,).
     """
 
     def __init__(self, tuning: TuningNetwork, codec: CodecWithPrior, restoration: nn.Module | None) -> None:
@@ -77,14 +79,14 @@ class TuningObjective(nn.Module):
         batch: x (B, 3, H, W), rate (B,), and whether latents are weighed; returns scalars by name.
     """
 
-    def __init__(self, model: TunedCodec, seen: Seen, weight: Any) -> None:
+    def __init__(self, model: TunedCodec, seen: Seen, lambda_at: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.model, self.seen, self.weight = model, seen, weight
+        self.model, self.seen, self.lambda_at = model, seen, lambda_at
 
     def forward(self, batch: tuple[Tensor, Tensor, bool]) -> dict[str, Tensor]:
         x, rate, weighs = batch
         x_hat, bpp = self.model(x, rate, weighs)
-        weight, distortion = self.weight(rate), self.seen(x_hat, x)
+        weight, distortion = self.lambda_at(rate), self.seen(x_hat, x)
         loss = ((bpp + weight * distortion) * (0.01 / weight).sqrt()).mean()
         return {"loss": loss, "bpp": bpp.mean(), "distortion": distortion.mean()}
 
@@ -113,36 +115,53 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TuningTask":
     if not recipe.init:
         sample = source.sample(64, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed))
         with torch.no_grad():
-            deviations = codec.codec.analysis(sample).std((0, 2, 3), keepdim=True)
-        network.unit.copy_(deviations.log2().round().exp2())
-    restoration = None
-    if tuned.restoration:
-        restoration = RESTORATION_NETWORK.build(load_checkpoint(tuned.restoration)).to(device).requires_grad_(False)
-    return TuningTask(TunedCodec(network, codec, restoration), tuned, seen, recipe, source, crops)
+            network.unit.copy_(units(codec.codec.analysis(sample)))
+    model = TunedCodec(network, codec, _restoration(tuned, device))
+    return TuningTask(model, codec, tuned, seen, recipe, source, crops)
+
+
+def _restoration(tuned: Tuned, device: torch.device) -> nn.Module | None:
+    """What readers restore pictures by, if they do.
+
+    Raises:
+        TrainingError: the weights do not know this codec: readers would not use them.
+        WeightsError: they cannot be loaded.
+    """
+    if not tuned.restoration:
+        return None
+    weights, codec = load_checkpoint(tuned.restoration), load_checkpoint(tuned.codec)
+    if codec.sha256 not in weights.header.get("codecs", {}).values():
+        raise TrainingError(f"{tuned.restoration} was not trained on {tuned.codec}: name another restoration, or none")
+    return placed(RESTORATION_NETWORK.build(weights).requires_grad_(False), device)
 
 
 class TuningTask:
     """What the training loop asks of a task (training.loop.Task), for the network that tunes latents."""
 
     def __init__(
-        self, model: TunedCodec, tuned: Tuned, seen: Seen, recipe: Recipe, source: PatchSource, crops: list[Tensor]
+        self,
+        model: TunedCodec,
+        codec: CodecWithPrior,
+        tuned: Tuned,
+        seen: Seen,
+        recipe: Recipe,
+        source: PatchSource,
+        crops: list[Tensor],
     ) -> None:
         self.model: nn.Module = model
         self.tuned, self.seen, self.recipe, self.source = tuned, seen, recipe, source
-        self.lambda_at = model._frozen[0].codec.lambda_at
+        self.lambda_at = codec.codec.lambda_at
         self.objectives: dict[str, nn.Module] = {"tuning": TuningObjective(model, seen, self.lambda_at)}
         self.held_out = [whole_blocks(crop, PERIOD) for crop in crops]
 
     def batch(self, patch: int, n: int, generator: Generator) -> tuple[Tensor, Tensor, bool]:
         """Crops, a rate for each, one from each n-th of the range, and whether their latents are weighed."""
         x = self.source.sample(n, patch, generator)
-        order = torch.randperm(n, generator=generator, device=x.device)
-        share = (order + torch.rand(n, generator=generator, device=x.device)) / n
         weighs = bool(torch.rand((), generator=generator, device=x.device) < self.tuned.weighed)
-        return x, share**self.tuned.power, weighs
+        return x, rates(n, generator) ** self.tuned.power, weighs
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Bits per pixel and MS-SSIM in dB at each of RATES; score: minus the mean of log2(bpp + lambda * distortion).
+        """Bits per pixel and what Seen says at each of RATES; score: minus the mean of log2(bpp + lambda * that).
 
         Latents are chosen as in use.
         """
@@ -151,13 +170,13 @@ class TuningTask:
         for rate in RATES:
             at = torch.full((1,), rate, device=self.held_out[0].device)
             weight = self.lambda_at(at).item()
-            bits, decibels = [], []
+            bits, distortions = [], []
             for x in self.held_out:
                 x_hat, bpp = model(x, at)
                 bits.append(bpp.item())
-                decibels.append(ms_ssim_decibels(x_hat, x))
-                logs.append(math.log2(bits[-1] + weight * self.seen(x_hat, x).item()))
-            scores |= {f"bpp{rate}": sum(bits) / len(bits), f"ms_ssim{rate}": sum(decibels) / len(decibels)}
+                distortions.append(self.seen(x_hat, x).item())
+                logs.append(math.log2(bits[-1] + weight * distortions[-1]))
+            scores |= {f"bpp{rate}": sum(bits) / len(bits), f"seen{rate}": sum(distortions) / len(distortions)}
         return {"score": -sum(logs) / len(logs)} | scores
 
     def picture(self, model: nn.Module) -> Tensor:
@@ -174,6 +193,7 @@ class TuningTask:
             "network": TUNING,
             "config": {"latents": network.unit.shape[1], **self.recipe.model},
             "codec": load_checkpoint(self.tuned.codec).sha256,
+            "restoration": load_checkpoint(self.tuned.restoration).sha256 if self.tuned.restoration else None,
             "range": "latents of the codec",
         } | provenance(self.recipe, facts)
         save_checkpoint(path, tensors, header)
