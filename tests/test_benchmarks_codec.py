@@ -375,3 +375,31 @@ def test_speed_from_commands_to_file(model: str, tmp_path: Path, monkeypatch: py
     assert networks["bmshj2018-factorized"]["kmac_per_pixel"]["analysis"] == pytest.approx(by_hand)
     assert networks["bmshj2018-factorized"]["kmac_per_pixel"]["synthesis"] == pytest.approx(by_hand)
     assert any("untrained" in line for line in said)
+
+
+def test_ours_are_measured_by_each_tune_and_plainly(tmp_path: Path) -> None:
+    for number in range(2):
+        Image.fromarray(photograph(64, 64)).save(tmp_path / f"{number}.png")
+    settings = rate_distortion.Settings(
+        tmp_path,
+        models=["codec-fast"],
+        qualities=(1, 50),
+        efforts=(0, 1),
+        tunes=("psnr", "ms-ssim"),
+        plain=True,
+        peers=False,
+        device="cpu",
+        precision="fp32",
+        out=tmp_path / "out",
+    )
+    curves = rate_distortion.run(settings, lambda text: None)["curves"]
+    assert [curve["codec"] for curve in curves] == [
+        "codec-fast, effort 0",
+        "codec-fast, effort 0, ms-ssim",
+        "codec-fast",
+        "codec-fast, ms-ssim",
+        "codec-fast, plain",
+    ]
+    assert len({curve["points"][0]["psnr"] for curve in curves}) == 5
+    assert [curve["codec"] for curve in curves if curve["peak_mb"]] == ["codec-fast"]
+    assert (tmp_path / "out" / "codec.json").is_file()

@@ -130,6 +130,24 @@ def test_a_run_writes_scores_and_sheets(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "codec_seen_pictures_2.png").is_file()
 
 
+def test_ours_are_seen_by_each_tune_and_look(tmp_path: Path) -> None:
+    write_picture(Picture(PHOTO), tmp_path / "0.png", "png")
+    settings = codec_equal_bytes.Settings(
+        tmp_path,
+        ["codec-fast"],
+        rates=(1.0,),
+        tunes=("psnr", "ms-ssim"),
+        looks=("plain", "faithful"),
+        only=("WebP",),
+        device="cpu",
+        precision="fp32",
+    )
+    rows = codec_equal_bytes.run(settings, lambda text: None)["summary"]
+    names = [row["codec"] for row in rows]
+    assert names == ["codec-fast, plain", "codec-fast", "codec-fast, ms-ssim, plain", "codec-fast, ms-ssim", "WebP"]
+    assert len({row["psnr"] for row in rows}) == 5
+
+
 def test_rounds_start_at_like_sizes_and_count_from_the_original(tmp_path: Path) -> None:
     write_picture(Picture(PHOTO), tmp_path / "0.png", "png")
     model = write_codec(tmp_path)
