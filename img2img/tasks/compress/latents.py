@@ -46,13 +46,15 @@ class Latents(NamedTuple):
     expected: np.ndarray
     symbols: np.ndarray
 
-    def off_centre(self, y: np.ndarray, step: np.ndarray) -> float:
+    def off_centre(self, y: np.ndarray, step: np.ndarray, channels: int | None = None) -> float:
         """How far latents y lie from the middle of a bin, root of the mean square over those that are not 0, in steps.
+
+        Of the first channels only, if so many are said.
 
         0.29 if they lie anywhere, as a photograph's do, and less if they were decoded from bins like these. NaN where
         all are 0.
         """
-        scaled = (y - self.expected) / step
+        scaled = ((y - self.expected) / step)[:channels]
         busy = scaled[np.abs(scaled) > 0.5]
         return float(np.sqrt(np.square(busy - np.rint(busy)).mean())) if busy.size else math.nan
 
@@ -71,10 +73,13 @@ class Coding(Protocol):
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine) -> None: ...
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
+    def choose(
+        self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None, layers: int | None = None
+    ) -> Latents:
         """Quantise y (M, h, w) float32 at a rate of 0 ... 65535; effort 0 rounds, 1 looks at the bits.
 
-        The hyper-latents z (N, ceil(h / 4), ceil(w / 4)) follow from y, unless they are given.
+        The hyper-latents z (N, ceil(h / 4), ceil(w / 4)) follow from y, unless they are given. With `layers` only so
+        many of the first: channels of the others are 0.
         """
         ...
 
@@ -153,7 +158,9 @@ class FactorizedCoding:
         self.medians = medians.reshape(-1, 1, 1) / np.float32(2**exact.FRACTION)
         self.slices: tuple[int, ...] = (len(self.medians),)
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
+    def choose(
+        self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None, layers: int | None = None
+    ) -> Latents:
         step, _ = self.steps(rate)
         rows = factorized_rows(y.shape, rate)
         symbols = self.chooser(((y - self.medians) / step).ravel(), rows, effort)
@@ -194,23 +201,25 @@ class HyperpriorCoding:
         self.levels = {name: arrays[f"tables.{name}"] for name in ("step", "log2_step", "hyper_step")}
         self.checkpoint, self.engine = checkpoint, engine
 
-    def choose(self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None) -> Latents:
+    def choose(
+        self, y: np.ndarray, rate: int, effort: int = 1, z: np.ndarray | None = None, layers: int | None = None
+    ) -> Latents:
         z = self.hyper_analysis(y[None])[0] if z is None else z
         z = z.astype(np.float64) * 2**exact.FRACTION
         rows = factorized_rows(z.shape, rate)
         # Rounded: what an error of z costs is not known before the latents are coded.
         symbols = np.rint((z - self.medians) / self._at("hyper_step", rate)).astype(np.int32).ravel()
-        layers = [[Group(symbols, rows)]]
+        chosen = [[Group(symbols, rows)]]
         parts = self._split(y.astype(np.float64) * 2**exact.FRACTION)
         # Those that y_hat is made by, not the whole numbers of _walk, which are up to 2 % larger between two levels.
         true_steps = self._split(self.steps(rate)[0].astype(np.float64)[..., 0] * 2**exact.FRACTION)
 
         def code(i: int, where: np.ndarray, mu: np.ndarray, rows: np.ndarray) -> np.ndarray:
             symbols = self.chooser(((parts[i][:, where] - mu) / true_steps[i]).ravel(), rows, effort)
-            _append(layers, i, Group(symbols, rows))
+            _append(chosen, i, Group(symbols, rows))
             return symbols
 
-        return Latents(layers, *self._walk(symbols, z.shape, y.shape[-2:], rate, len(self.slices), code))
+        return Latents(chosen, *self._walk(symbols, z.shape, y.shape[-2:], rate, layers or len(self.slices), code))
 
     def decode(self, decoder: Decoder, height: int, width: int, rate: int, layers: int) -> Latents:
         if not layers:
