@@ -294,6 +294,7 @@ def _figures() -> Row:
         made[f"{codec} bd-rate"] = f"{curve['bd_rate']:.1f}"
         made[f"{codec} smaller"] = f"{-curve['bd_rate']:.0f}"
         made[f"{codec} bd-rate ms-ssim"] = f"{curve['bd_rate_ms_ssim']:.1f}"
+        made[f"{codec} smaller ms-ssim"] = f"{-curve['bd_rate_ms_ssim']:.0f}"
         if codec.startswith("codec-"):
             made[f"{codec} psnr"] = slashed(at["psnr"] for at in curve["at_bpp"].values())
     for network in record("codec_speed")["networks"]:
