@@ -151,7 +151,7 @@ def _count(settings: Settings, echo: Callable[[str], None]) -> dict[str, Any]:
         "codec-blind",
         settings,
         [],
-        asked=asked["environment"],
+        asked=asked["environment"] | {"settings": asked["settings"]},
         questions=asked["questions"],
         answers=answers,
         rows=rows,

@@ -228,6 +228,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "codecs against AVIF": lambda: codec_equal_bytes.rates_table(
         codec_equal_bytes.against_avif(record("codec_seen_skimage")["summary"])
     ),
+    "codecs against AVIF, Kodak": lambda: codec_equal_bytes.rates_table(
+        codec_equal_bytes.against_avif(record("codec_seen_kodak")["summary"])
+    ),
+    "codecs asked blindly by tune": lambda: codec_blind.table(record("codec_blind_tune")["rows"]),
     "codecs asked blindly": lambda: codec_blind.table(record("codec_blind")["rows"]),
     "codecs again and again": lambda: codec_rounds.table(record("codec_rounds")["rows"]),
     "parts of files": lambda: codec_views.table(record("codec_views")["rows"]),
