@@ -380,7 +380,7 @@ class _Coding:
         was tuned then is not tuned again.
         """
         choose, own = self.model.coding.choose, within(box, self._wide(box)).of(y)
-        if self.tuning is not None and not self._was_decoded(rate):
+        if self.tuning is not None and not self._was_decoded(rate, own, box):
             return choose(self._tuned(y, box, rate), rate, self.effort)
         latents = choose(own, rate, self.effort)
         if not self.effort or not latents.off_centre(own, self.model.coding.steps(rate)[0]) < CENTRED:
@@ -392,13 +392,13 @@ class _Coding:
         moved: np.ndarray = self.tuning(y[None], np.full((1, 1, 1, 1), rate / RATES, np.float32))[0]
         return within(box, self._wide(box)).of(moved)
 
-    def _was_decoded(self, rate: int) -> bool:
-        """Whether the picture was decoded from a file of this rate, judged by its middle tile."""
+    def _was_decoded(self, rate: int, y: np.ndarray, box: Box) -> bool:
+        """Whether the picture was decoded from a file of this rate, judged by its middle tile; y is of any tile."""
         if rate not in self.again:
             row = self.boxes[len(self.boxes) // 2]
-            box = row[len(row) // 2]
-            coding, y = self.model.coding, analyse(self.model, self.picture, box)
-            first = coding.choose(y, rate, 1, layers=1)  # costs a fifth of all
+            middle = row[len(row) // 2]
+            coding, y = self.model.coding, y if box == middle else analyse(self.model, self.picture, middle)
+            first = coding.choose(y, rate, 1, layers=1)  # costs a third of all
             self.again[rate] = first.off_centre(y, coding.steps(rate)[0], coding.slices[0]) < CENTRED
         return self.again[rate]
 
@@ -530,8 +530,10 @@ class _Annealed(_Coding):
         return iter(self.sought[1])
 
     def _seek(self, box: Box, rate: int, number: int) -> Latents:
-        if self.tuning is not None and self._was_decoded(rate):  # then nothing is to be made stronger again
-            return self.plain._choose(self._analyse(box), box, rate)
+        if self.tuning is not None:
+            y = self._analyse(box)
+            if self._was_decoded(rate, within(box, self._wide(box)).of(y), box):
+                return self.plain._choose(y, box, rate)  # nothing is made stronger again
         from .annealing import annealed
 
         total = self.steps * sum(map(len, self.boxes))
