@@ -393,12 +393,14 @@ def _plain(curve: Curve) -> dict[str, Any]:
 
 def _draw(curves: Sequence[Curve], path: Path) -> None:
     # The object interface, not pyplot: no window system is looked for, no global figure stays behind.
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     measures = {"psnr": "PSNR, dB", "ms_ssim_db": "MS-SSIM, dB"}
     shown = [name for name in measures if any(_line(curve, name) for curve in curves)]
     figure = Figure(figsize=(7.5 * len(shown), 6), layout="constrained")
     for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        axes.set_prop_cycle(color=colormaps["tab20"](range(20)))  # more than ten curves, each in a colour of its own
         for curve in curves:
             line = [point for point in _line(curve, measure) if point[0] <= 2.2]
             if line:
