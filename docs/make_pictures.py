@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from img2img.choices import LOOKS
+from img2img.choices import LOOKS, TUNES
 from img2img.images import Picture, read_picture, write_picture
 
 HERE = Path(__file__).parent
 LIGHT = 4  # seed of the imitated camera
 LOOK_BPP = 0.15  # bits per pixel of the files that are decoded in two ways
+TUNE_BPP = 0.2  # of those that are coded in two ways
+WOOD = slice(150, 390), slice(0, 230)  # beside the cup of coffee
 FACE = slice(10, 210), slice(120, 320)  # of the astronaut: skin, hair, a flag and letters
 GAP = 8  # white pixels between two
 JPEG_QUALITY = 12  # where both codecs show what they lose
@@ -111,6 +113,25 @@ def looks() -> Path:
     return target
 
 
+def tunes() -> Path:
+    """A cup of coffee on wood, from an AVIF file and from two files as large, by PSNR and by MS-SSIM."""
+    from skimage import data
+
+    from img2img.tasks.compress import Compressor, Decompressor, Target
+
+    photograph = data.coffee()
+    most = int(TUNE_BPP * photograph.shape[0] * photograph.shape[1] / 8)
+    compressor = Compressor.from_pretrained("codec-best", device="cpu", precision="fp32")
+    decompressor = Decompressor(device="cpu", precision="fp32")
+    coded = [compressor.compress(Picture(photograph), Target(max_bytes=most), tune=tune).data for tune in TUNES]
+    avif = next(fit for quality in range(100, 0, -1) if (fit := in_avif(photograph, quality))[0] <= most)
+    print(f"i2i: {' and '.join(str(len(data)) for data in coded)} bytes, AVIF: {avif[0]} bytes")
+    ours = [decompressor.decompress(data).samples for data in coded]
+    target = HERE / "tunes.png"
+    write_picture(Picture(side_by_side(*(pixels[WOOD] for pixels in (photograph, avif[1], *ours)))), target, "png")
+    return target
+
+
 def in_avif(photograph: np.ndarray, quality: int) -> tuple[int, np.ndarray]:
     """Bytes, and what is decoded of them."""
     file = BytesIO()
@@ -170,5 +191,5 @@ def texture() -> Path:
 
 
 if __name__ == "__main__":
-    for make in (before_after, strength, compress, looks, translate, texture):
+    for make in (before_after, strength, compress, looks, tunes, translate, texture):
         print(make())
