@@ -89,21 +89,16 @@ class Unit:
         if self.task == "denoise" and dict(self.options).get("sigma") == "auto" and name != names("denoise")[0]:
             used.append(names("denoise")[0])
         if self.task == "compress" and name is not None:
-            used += _tuning(name, str(dict(self.options).get("tune", TUNES[0])))
+            from .tasks.compress.model_file import tuning_named
+
+            tuning = tuning_named(_sha256(name), str(dict(self.options).get("tune", TUNES[0])))
+            used += [] if tuning is None else [tuning]
         return " ".join(f"{name}:{_sha256(name)[:12]}" for name in used)
 
     def fingerprint(self) -> str:
         """Eight hexadecimal digits of the task and its options: the same for the same, in any process."""
         text = json.dumps([self.task, *self.options], default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _tuning(codec: str, tune: str) -> list[str]:
-    """Weights that move a codec's latents, by name or file."""
-    if tune not in TUNES:
-        return [tune]
-    shipped = names("tuning") if tune != TUNES[0] else []
-    return [name for name in shipped if header_of(name).get("codec") == _sha256(codec)]
 
 
 def _sha256(name: str) -> str:

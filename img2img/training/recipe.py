@@ -1,6 +1,8 @@
 """A recipe: everything a training needs besides the data, as TOML."""
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -88,6 +90,27 @@ class Recipe:
 
     def phase(self, step: int) -> Phase:
         return next((p for p in self.phases if step < p.until * self.steps), self.phases[-1])
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Inside, arguments that do not fit a network or an objective are this recipe's fault.
+
+        Raises:
+            TrainingError: some did not.
+        """
+        try:
+            yield
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(f"recipe {self.name}: {' '.join(str(error).split())}") from error
+
+    def require_multiples(self, side: int) -> None:
+        """Say so if crops are not of whole blocks.
+
+        Raises:
+            TrainingError: they are not.
+        """
+        if any(phase.patch % side for phase in self.phases):
+            raise TrainingError(f"recipe {self.name}: crops must be multiples of {side} pixels")
 
     def refuse(self, *entries: str) -> None:
         """Say so if one of these entries is there, for a task that would pass it over.

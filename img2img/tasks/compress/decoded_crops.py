@@ -126,8 +126,7 @@ class DecodedCrops:
             TrainingError: crops that do not fit, no usable pictures, or weights that are not those of a codec.
             WeightsError: a codec cannot be loaded.
         """
-        if any(phase.patch % PERIOD for phase in recipe.phases):
-            raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
+        recipe.require_multiples(PERIOD)
         source, held_out = load_photographs(recipe, data, device)
         smaller = None
         if decoded.smaller != 1:

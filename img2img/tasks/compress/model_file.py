@@ -61,25 +61,35 @@ class LoadedCodec:
         return self.engine.load(self.checkpoint, SYNTHESIS)
 
 
-def tuning_of(codec: Checkpoint, tune: str) -> Checkpoint | None:
-    """Weights that move a codec's latents for a tune: one of TUNES, or a file of weights.
+def tuning_named(codec: str, tune: str) -> str | None:
+    """Name or file of the weights that move latents for a tune: one of TUNES, or a file.
+
+    Args:
+        codec: SHA-256 of the codec's file.
+        tune: by what pictures are to be good.
 
     Returns:
         None where latents stay as they are: for the first of TUNES, or because nobody learnt it for this codec.
+    """
+    if tune not in TUNES:
+        return tune
+    shipped = names(TUNING) if tune != TUNES[0] else []
+    return next((name for name in shipped if header_of(name).get("codec") == codec), None)
+
+
+def tuning_of(codec: Checkpoint, tune: str) -> Checkpoint | None:
+    """The weights of `tuning_named`.
 
     Raises:
-        WeightsError: weights are missing or damaged; those of a file are no tuning, or for another codec.
+        WeightsError: they are missing or damaged; those of a file are no tuning, or for another codec.
     """
-    if tune == TUNES[0]:
+    name = tuning_named(codec.sha256, tune)
+    if name is None:
         return None
-    if tune in TUNES:
-        known = (name for name in names(TUNING) if header_of(name).get("codec") == codec.sha256)
-        name = next(known, None)
-        return None if name is None else load_checkpoint(name)
-    weights = load_checkpoint(tune)
+    weights = load_checkpoint(name)
     weights.require(TUNING)
     if weights.header.get("codec") != codec.sha256:
-        raise WeightsError(f"weights {tune} tune another codec than {codec.called}")
+        raise WeightsError(f"weights {name} tune another codec than {codec.called}")
     return weights
 
 

@@ -38,8 +38,7 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "CodecTask":
         raise TrainingError(f"network must be one of {', '.join(KINDS)}, not {network!r}")
     source, crops = load_photographs(recipe, data, device)
     codec = KINDS[network](**arguments)
-    if any(phase.patch % codec.stride for phase in recipe.phases):
-        raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {codec.stride} pixels")
+    recipe.require_multiples(codec.stride)
     sample = source.sample(256, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed)).cpu()
     before = load_checkpoint(recipe.init) if recipe.init else None
     if before is not None:

@@ -10,7 +10,6 @@ from ...checkpoints import load_checkpoint, save_checkpoint
 from ...core.descriptor import Descriptor
 from ...core.patch_gan import PatchDiscriminator
 from ...descriptors.by_name import load_descriptor
-from ...errors import TrainingError
 from ...metrics import psnr8
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
@@ -43,14 +42,12 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "DetailTask":
         WeightsError: the codecs or the descriptor cannot be loaded.
     """
     recipe.refuse("repeat")
-    try:
+    with recipe.building():
         detail = DetailNetwork(**recipe.model)
         decoded, worth = Decoded(**with_tuples(recipe.data)), Worth(**with_tuples(recipe.objective))
         discriminator = PatchDiscriminator(6, worth.patch, worth.width, "spectral") if worth.gan else None
         if recipe.init:
             detail.load_state_dict(load_checkpoint(recipe.init).part(DETAIL))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
     crops, held_out = DecodedCrops.load(recipe, decoded, data, detail.fades[1] if detail.fades else 1.0, device)
     if recipe.teacher:
         descriptor = load_descriptor("vgg19", Path(recipe.teacher), device, normalised=False)

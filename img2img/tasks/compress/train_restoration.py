@@ -7,7 +7,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ...checkpoints import load_checkpoint, save_checkpoint
-from ...errors import TrainingError
 from ...metrics import psnr8
 from ...training.provenance import provenance
 from ...training.recipe import Recipe
@@ -46,13 +45,11 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "RestorationTask"
         WeightsError: the codecs cannot be loaded.
     """
     recipe.refuse("repeat", "loss", "teacher", "objective")
-    try:
+    with recipe.building():
         network = RestorationNetwork(**recipe.model)
         decoded = Decoded(**with_tuples(recipe.data))
         if recipe.init:
             network.load_state_dict(load_checkpoint(recipe.init).part(RESTORATION))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
     crops, held_out = DecodedCrops.load(recipe, decoded, data, 1.0, device)
     return RestorationTask(network, recipe, decoded, crops, held_out)
 

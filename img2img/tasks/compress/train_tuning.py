@@ -101,16 +101,13 @@ def build(recipe: Recipe, data: Path, device: torch.device) -> "TuningTask":
     """
     recipe.refuse("repeat", "loss", "teacher")
     need("training a tuning", "pytorch_msssim")
-    try:
+    with recipe.building():
         tuned, seen = Tuned(**recipe.data), Seen(**recipe.objective)
         codec = frozen_codec(tuned.codec, 0.0, device)
         network = TuningNetwork(latents=codec.codec.latents, **recipe.model)
         if recipe.init:
             network.load_state_dict(load_checkpoint(recipe.init).part(TUNING))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"recipe {recipe.name}: {' '.join(str(error).split())}") from error
-    if any(phase.patch % PERIOD for phase in recipe.phases):
-        raise TrainingError(f"recipe {recipe.name}: crops must be multiples of {PERIOD} pixels")
+    recipe.require_multiples(PERIOD)
     source, crops = load_photographs(recipe, data, device)
     if not recipe.init:
         sample = source.sample(64, min(128, recipe.phases[0].patch), Generator(device).manual_seed(recipe.seed))
